@@ -1,0 +1,14 @@
+"""Warnings of skgd."""
+
+from sklearn.exceptions import ConvergenceWarning
+
+__all__ = ["DivergenceWarning"]
+
+
+class DivergenceWarning(ConvergenceWarning):
+    """The training moved away from the minimum and was stopped.
+
+    The model keeps the parameters of the lowest loss that was recorded, so it stays
+    usable. The message names the epoch, the learning rate, the largest feature scale
+    and a rate to try.
+    """
