@@ -23,7 +23,13 @@ class Component(BaseEstimator):
         """Raise a ValueError or TypeError that names the wrong parameter, if there is one."""
 
 
-def resolve(parameter: str, value: Any, table: Mapping[str, type], kind: type) -> Any:
+def resolve(
+    parameter: str,
+    value: Any,
+    table: Mapping[Any, type],
+    kind: type | tuple[type, ...],
+    extra: tuple[str, ...] = (),
+) -> Any:
     """Turn the name of a table's row into a component; check one that was given as an object.
 
     Parameters
@@ -34,8 +40,10 @@ def resolve(parameter: str, value: Any, table: Mapping[str, type], kind: type) -
         What the user gave.
     table : mapping of str to class
         The rows that a string may name.
-    kind : type
-        The class that an object must be an instance of.
+    kind : type or tuple of types
+        The class that an object must be an instance of; the first is named in messages.
+    extra : tuple of str
+        Further strings that the parameter takes and the caller has dealt with.
 
     Returns
     -------
@@ -48,17 +56,18 @@ def resolve(parameter: str, value: Any, table: Mapping[str, type], kind: type) -
     ValueError
         No row has that name, or a setting of the component is out of its range.
     """
-    if isinstance(value, str):
-        check_choice(parameter, value, table)
+    if isinstance(value, str) or (value is None and None in table):
+        check_choice(parameter, value, [*table, *extra])
         value = table[value]()
     elif isinstance(value, type) and issubclass(value, kind):
         raise TypeError(
             f"{parameter}={value.__name__} is a class; give an object: {value.__name__}()."
         )
     elif not isinstance(value, kind):
+        base = kind[0] if isinstance(kind, tuple) else kind
         raise TypeError(
-            f"{parameter} takes one of {_listed(table)} or an instance of "
-            f"{kind.__module__}.{kind.__name__}; got {value!r} of type {type(value).__name__}."
+            f"{parameter} takes one of {_listed([*table, *extra])} or an instance of "
+            f"{base.__module__}.{base.__name__}; got {value!r} of type {type(value).__name__}."
         )
     value.check()
     return value
@@ -104,9 +113,7 @@ def check_number(
     right = "]" if include in ("both", "high") and np.isfinite(high) else ")"
     what = f"{'a whole number' if integer else 'a number'} in {left}{low:g}, {high:g}{right}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, wanted):
-        raise TypeError(
-            f"{parameter} takes {what}; got {value!r} of type {type(value).__name__}."
-        )
+        raise TypeError(f"{parameter} takes {what}; got {value!r} of type {type(value).__name__}.")
     above = value >= low if left == "[" else value > low
     below = value <= high if right == "]" else value < high
     if not (np.isfinite(value) and above and below):

@@ -1,0 +1,17 @@
+"""scikit-learn compatible estimators that learn by gradient descent.
+
+A learner is three exchangeable parts: model + loss give the objective J(theta); a gradient
+source computes its gradient (analytic, backprop or numeric); an optimizer moves theta.
+"""
+
+from skgd._version import __version__
+from skgd.linear import GDClassifier, GDRegressor
+from skgd.neural import MLPBackpropClassifier, MLPBackpropRegressor
+
+__all__ = [
+    "GDClassifier",
+    "GDRegressor",
+    "MLPBackpropClassifier",
+    "MLPBackpropRegressor",
+    "__version__",
+]

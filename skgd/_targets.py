@@ -1,0 +1,236 @@
+"""Targets: how y becomes what a loss takes, and how raw outputs become predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.utils import compute_class_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d
+
+from skgd.objective import Batch
+
+
+def _has_proba(estimator: Any) -> bool:
+    if not estimator._loss().has_proba:
+        raise AttributeError(
+            f"predict_proba needs a loss that gives probabilities; loss={estimator.loss!r} "
+            'does not. Use loss="log_loss", "modified_huber" or "focal", or wrap the '
+            "classifier in CalibratedClassifierCV."
+        )
+    return True
+
+
+class RegressorTarget(RegressorMixin):
+    """Targets of regressors: numbers, one column or several."""
+
+    _task = "regression"
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the target for each row of X.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        """
+        raw = self._raw(X)
+        with np.errstate(over="ignore"):
+            return self._loss().inverse_link(raw)
+
+    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+        """Learn one pass over X and y; the parameters and the optimizer's state live on.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), default=None
+            Scales the step: there is no mean over all rows to divide by.
+
+        Returns
+        -------
+        self : estimator
+        """
+        return self._learn_one_pass(X, y, sample_weight)
+
+    def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
+        return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
+
+    def _encode(
+        self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
+    ) -> np.ndarray:
+        n_outputs = 1 if y.ndim == 1 else y.shape[1]
+        if not reset and n_outputs != self._n_outputs():
+            raise ValueError(
+                f"y has {n_outputs} output(s); the model was fitted with {self._n_outputs()}."
+            )
+        return np.ascontiguousarray(y, dtype=dtype)
+
+    def _decode(self, y: np.ndarray) -> np.ndarray:
+        return y
+
+    def _strata(self, y: np.ndarray) -> None:
+        return None
+
+    def _class_weighted(self, data: Batch, partial: bool) -> np.ndarray | None:
+        return data.weight
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.target_tags.single_output = True
+        return tags
+
+
+class ClassifierTarget(ClassifierMixin):
+    """Targets of classifiers: two classes as {0, 1}, more as one-hot rows."""
+
+    _task = "classification"
+
+    def decision_function(self, X: Any) -> np.ndarray:
+        """Raw outputs of the model, before the link.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        raw : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            For two classes one number; above 0 it speaks for ``classes_[1]``.
+        """
+        return self._raw(X)
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Predict the class of each row of X.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        y : ndarray of shape (n_samples,)
+        """
+        return self._decode(self._raw(X))
+
+    @available_if(_has_proba)
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probability of each class, in the order of `classes_`.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        p : ndarray of shape (n_samples, n_classes)
+        """
+        p = self._loss().inverse_link(self._raw(X))
+        return np.column_stack([1 - p, p]) if p.ndim == 1 else p
+
+    @available_if(_has_proba)
+    def predict_log_proba(self, X: Any) -> np.ndarray:
+        """Logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        log_p : ndarray of shape (n_samples, n_classes)
+        """
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def partial_fit(self, X: Any, y: Any, classes: Any = None, *, sample_weight: Any = None) -> Any:
+        """Learn one pass over X and y; the parameters and the optimizer's state live on.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,)
+        classes : array-like of shape (n_classes,), default=None
+            All classes that will ever come; needed at the first call.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Scales the step: there is no mean over all rows to divide by.
+
+        Returns
+        -------
+        self : estimator
+        """
+        return self._learn_one_pass(X, y, sample_weight, classes=classes)
+
+    def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
+        y = column_or_1d(y, warn=True)
+        check_classification_targets(y)
+        return y
+
+    def _encode(
+        self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
+    ) -> np.ndarray:
+        self._settle_classes(y, reset, classes, partial)
+        codes = np.searchsorted(self.classes_, y)
+        codes[codes == len(self.classes_)] = 0
+        known = self.classes_[codes] == y
+        if not np.all(known):
+            raise ValueError(
+                f"y holds classes {np.unique(y[~known])!r} that are not among the classes "
+                f"{self.classes_!r} of the model."
+            )
+        if len(self.classes_) == 2:
+            return codes.astype(dtype)
+        one_hot = np.zeros((len(y), len(self.classes_)), dtype=dtype)
+        one_hot[np.arange(len(y)), codes] = 1
+        return one_hot
+
+    def _settle_classes(self, y: np.ndarray, reset: bool, classes: Any, partial: bool) -> None:
+        """Set `classes_` at a first call; check what a later call brings."""
+        if not reset:
+            if classes is not None and not np.array_equal(np.unique(classes), self.classes_):
+                raise ValueError(
+                    f"classes={classes!r} is not the same as at the first call of partial_fit: "
+                    f"{self.classes_!r}."
+                )
+            return
+        if partial and classes is None:
+            raise ValueError("classes must be passed on the first call to partial_fit.")
+        found = np.unique(y if classes is None else classes)
+        if len(found) < 2:
+            raise ValueError(
+                f"{type(self).__name__} needs at least 2 classes in y; the data contain only "
+                f"one class: {found!r}."
+            )
+        self.classes_ = found
+
+    def _decode(self, raw_or_code: np.ndarray) -> np.ndarray:
+        """Class of a raw output, or of an encoded target: above 0 (or .5), or the largest."""
+        if raw_or_code.ndim == 1:
+            return self.classes_[(raw_or_code > 0).astype(int)]
+        return self.classes_[raw_or_code.argmax(axis=1)]
+
+    def _strata(self, y: np.ndarray) -> np.ndarray:
+        return y if y.ndim == 1 else y.argmax(axis=1)
+
+    def _class_weighted(self, data: Batch, partial: bool) -> np.ndarray | None:
+        if self.class_weight is None:
+            return data.weight
+        if partial and isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} needs all rows, and partial_fit sees one "
+                "part: give a dict of weights, from compute_class_weight('balanced', ...)."
+            )
+        labels = self._decode(data.y)
+        factors = compute_class_weight(
+            self.class_weight, classes=self.classes_, y=labels, sample_weight=data.weight
+        ).astype(data.y.dtype)
+        weight = factors[self._strata(data.y).astype(int)]
+        return weight if data.weight is None else weight * data.weight

@@ -1,0 +1,441 @@
+"""THE loop: theta <- theta - rate * grad J(theta), again and again, until it stops moving.
+
+Gradient source and optimizer meet here and nowhere else. `partial_fit` is this loop with
+one epoch and an old optimizer state; the full batch is one batch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skgd.coordinates import Coordinates
+from skgd.gradients import GradientFunction
+from skgd.objective import Batch, Objective
+from skgd.optimizers import LBFGS, Optimizer
+from skgd.penalties import project_orthant, pseudo_gradient
+from skgd.schedules import Schedule
+
+CONVERGED = "converged: no relative improvement above tol for n_iter_no_change epochs"
+SOLVED = "converged: the solver's own test was met"
+NO_BETTER_SCORE = "stopped early: the validation score did not improve for n_iter_no_change epochs"
+MAX_ITER = "max_iter reached"
+DIVERGED = "diverged: the last good parameters were restored"
+INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to train: the settings of one call of `descend`.
+
+    Attributes
+    ----------
+    optimizer : Optimizer or LBFGS
+    schedule : Schedule
+    learning_rate : float
+    batch_size : int
+    max_iter : int
+        Epochs.
+    tol : float or None
+        Relative improvement of J that counts as one; None never stops by it.
+    n_iter_no_change : int
+    clip_norm : float or None
+        Largest norm of the gradient that the optimizer sees.
+    average_from : int or None
+        Samples after which the parameters are averaged over the steps; None does not.
+    shuffle : bool
+    seed : int
+    early_stopping : bool
+        Stop by the validation score, and keep the best parameters.
+    verbose : bool
+    """
+
+    optimizer: Optimizer | LBFGS
+    schedule: Schedule
+    learning_rate: float
+    batch_size: int
+    max_iter: int
+    tol: float | None
+    n_iter_no_change: int
+    clip_norm: float | None
+    average_from: int | None
+    shuffle: bool
+    seed: int
+    early_stopping: bool
+    verbose: bool
+
+
+@dataclass
+class Progress:
+    """Where a training stands: all that a next call of `descend` needs to go on.
+
+    `u` are the parameters in the coordinates of the descent.
+    """
+
+    u: np.ndarray
+    coordinates: Coordinates
+    optimizer_name: str = ""
+    optimizer_state: dict[str, Any] | None = None
+    averaged: np.ndarray | None = None
+    n_averaged: int = 0
+    epoch: int = 0
+    step: int = 0
+    samples: int = 0
+    gradient_evaluations: int = 0
+    loss_evaluations: int = 0
+    losses: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
+    validation_scores: list[float] = field(default_factory=list)
+    first_loss: float | None = None
+    best_loss: float = math.inf
+    best_u: np.ndarray | None = None
+    best_score: float = -math.inf
+    epochs_without_progress: int = 0
+    epochs_far_above: int = 0
+    stop_reason: str = MAX_ITER
+
+    def parameters(self) -> np.ndarray:
+        """Theta of the current u, or of its average where one is kept, in a new array."""
+        u = self.u if self.averaged is None else self.averaged
+        return self.coordinates.to_theta(u, out=np.empty_like(u)).copy()
+
+
+Monitor = Callable[[Progress], tuple[float, float]]
+
+
+def descend(
+    objective: Objective,
+    gradient_of: GradientFunction,
+    data: Batch,
+    plan: Plan,
+    progress: Progress,
+    monitor: Monitor | None = None,
+) -> None:
+    """Train for at most `plan.max_iter` epochs; `progress` is changed in place.
+
+    Parameters
+    ----------
+    objective : Objective
+    gradient_of : callable
+        The bound gradient source.
+    data : Batch
+        All training rows; the weights are divided by their mean.
+    plan : Plan
+    progress : Progress
+    monitor : callable or None
+        ``progress -> (validation loss, validation score)``, called after each epoch.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        After `progress` was brought into a usable state.
+    """
+    walk = _solve if isinstance(plan.optimizer, LBFGS) else _walk
+    try:
+        with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
+            progress.stop_reason = walk(objective, gradient_of, data, plan, progress, monitor)
+    except KeyboardInterrupt:
+        progress.stop_reason = INTERRUPTED
+        if not np.isfinite(progress.u).all():
+            _restore_best(progress)
+        raise
+    if progress.stop_reason != DIVERGED and not np.isfinite(progress.u).all():
+        progress.stop_reason = DIVERGED
+    if progress.stop_reason == DIVERGED or (plan.early_stopping and monitor is not None):
+        _restore_best(progress)
+
+
+def _walk(
+    objective: Objective,
+    gradient_of: GradientFunction,
+    data: Batch,
+    plan: Plan,
+    progress: Progress,
+    monitor: Monitor | None,
+) -> str:
+    batches = Batches(data, plan.batch_size, plan.shuffle, plan.seed)
+    stepper = _Stepper(objective, gradient_of, plan, progress, batches.n)
+    for _ in range(plan.max_iter):
+        loss = _epoch(stepper, batches, progress)
+        if not math.isfinite(loss):
+            return DIVERGED
+        progress.losses.append(loss)
+        reason = _after_epoch(loss, stepper.before_last_step, plan, progress, monitor)
+        if reason is not None:
+            return reason
+    return MAX_ITER
+
+
+def _epoch(stepper: _Stepper, batches: Batches, progress: Progress) -> float:
+    """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
+    total, seen = 0.0, 0
+    for batch in batches(progress.epoch):
+        n = batch.X.shape[0]
+        loss = stepper.step(batch, last=seen + n == batches.n)
+        if progress.first_loss is None:
+            progress.first_loss = loss
+        if not math.isfinite(loss):
+            return loss
+        total += loss * n
+        seen += n
+    progress.epoch += 1
+    progress.rates.append(stepper.rate)
+    return total / seen
+
+
+class _Stepper:
+    """One step of the optimizer on one batch, with the arrays it needs made once."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        gradient_of: GradientFunction,
+        plan: Plan,
+        progress: Progress,
+        n_rows: int,
+    ) -> None:
+        u = progress.u
+        self.gradient_of = gradient_of
+        self.plan = plan
+        self.progress = progress
+        self.gradient = np.empty_like(u)
+        self.before_last_step = u.copy()
+        self.decay_mask = objective.model.decay_mask()
+        self.rate = plan.learning_rate
+        self.n_steps = plan.max_iter * math.ceil(n_rows / plan.batch_size)
+        self.objective = objective
+        self.weights = slice(0, objective.model.n_weights)
+        self.l1 = progress.coordinates.l1_strength(objective.l1_strength, u.dtype)
+        self.has_l1 = objective.l1_strength > 0
+        if progress.optimizer_state is None:
+            progress.optimizer_state = plan.optimizer.init(u)
+        if plan.average_from is not None and progress.averaged is None:
+            progress.averaged = u.copy()
+
+    def step(self, batch: Batch, *, last: bool) -> float:
+        """Evaluate J and its gradient on the batch, and move. Returns J before the move."""
+        progress, plan, u = self.progress, self.plan, self.progress.u
+        loss = self.gradient_of(u, batch, self.gradient)
+        progress.gradient_evaluations += 1
+        progress.loss_evaluations += self.gradient_of.losses_per_call
+        if self.has_l1:
+            loss += self.progress.coordinates.unit * float(
+                (np.abs(u[self.weights]) * self.l1).sum()
+            )
+        if not math.isfinite(loss):
+            return loss
+        if last:  # the parameters at which the epoch's loss was still measured
+            np.copyto(self.before_last_step, u)
+        self._move(u)
+        progress.step += 1
+        progress.samples += batch.X.shape[0]
+        if progress.averaged is not None:
+            self._average(u)
+        return loss
+
+    def _move(self, u: np.ndarray) -> None:
+        plan, gradient = self.plan, self.gradient
+        if self.has_l1:
+            w = u[self.weights]
+            before = w.copy()
+            pseudo_gradient(w, gradient[self.weights], self.l1, out=gradient[self.weights])
+        if plan.clip_norm is not None:
+            norm = float(np.linalg.norm(gradient))
+            if norm > plan.clip_norm:
+                gradient *= plan.clip_norm / norm
+        if self.has_l1:
+            descent = gradient[self.weights].copy()
+        step, horizon = self.progress.step, self.n_steps
+        factor = plan.schedule(step, horizon, self.progress.losses)
+        self.rate = plan.learning_rate * factor
+        plan.optimizer.update(
+            u,
+            gradient,
+            self.progress.optimizer_state,
+            self.rate,
+            momentum=plan.schedule.momentum(step, horizon),
+            decay_mask=self.decay_mask,
+        )
+        if self.has_l1:
+            project_orthant(w, before, descent)
+
+    def _average(self, u: np.ndarray) -> None:
+        progress = self.progress
+        if progress.samples < self.plan.average_from:
+            np.copyto(progress.averaged, u)
+            return
+        progress.n_averaged += 1
+        progress.averaged += (u - progress.averaged) / progress.n_averaged
+
+
+class Batches:
+    """The batches of an epoch: a uniform random permutation of the rows, or all at once.
+
+    The permutation depends on the seed and the number of the epoch alone, so that a
+    training that goes on sees the same batches as one that was never stopped. Rows are
+    gathered into arrays that are made once; X itself is not copied.
+    """
+
+    def __init__(self, data: Batch, batch_size: int, shuffle: bool, seed: int) -> None:
+        self.data = data
+        self.n = data.X.shape[0]
+        self.size = min(batch_size, self.n)
+        self.shuffle = shuffle
+        self.seed = seed
+        if self.size < self.n:
+            self._gather = [None if a is None else _gatherer(a, self.size) for a in data]
+
+    def __call__(self, epoch: int) -> Iterator[Batch]:
+        """Batches of this epoch; each is overwritten by the next."""
+        if self.size == self.n:
+            yield self.data
+            return
+        order = np.arange(self.n)
+        if self.shuffle:
+            np.random.default_rng([self.seed, epoch]).shuffle(order)
+        for start in range(0, self.n, self.size):
+            rows = order[start : start + self.size]
+            yield Batch(*(None if take is None else take(rows) for take in self._gather))
+
+
+def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:
+    """Function that takes rows of `array`: into one buffer, or as a new CSR matrix."""
+    if sparse.issparse(array):
+        return lambda rows: array[rows]
+    buffer = np.empty((size, *array.shape[1:]), dtype=array.dtype)
+    # mode="clip" writes straight into `out`; the default mode goes through a copy.
+    return lambda rows: np.take(array, rows, axis=0, out=buffer[: len(rows)], mode="clip")
+
+
+def _after_epoch(
+    loss: float,
+    u_of_loss: np.ndarray,
+    plan: Plan,
+    progress: Progress,
+    monitor: Monitor | None,
+) -> str | None:
+    """Record the epoch and return a reason to stop, or None."""
+    previous_best = progress.best_loss
+    progressed = _keep_best(loss, u_of_loss, plan, progress, monitor)
+    if plan.verbose:
+        _print_epoch(loss, progress)
+    if _far_above(loss, plan, progress):
+        return DIVERGED
+    if plan.tol is None:
+        return None
+    if progressed is None:
+        threshold = plan.tol * max(abs(previous_best), float(np.finfo(float).tiny))
+        progressed = not loss > previous_best - threshold
+    progress.epochs_without_progress = 0 if progressed else progress.epochs_without_progress + 1
+    if progress.epochs_without_progress < plan.n_iter_no_change:
+        return None
+    return NO_BETTER_SCORE if plan.early_stopping else CONVERGED
+
+
+def _keep_best(
+    loss: float,
+    u_of_loss: np.ndarray,
+    plan: Plan,
+    progress: Progress,
+    monitor: Monitor | None,
+) -> bool | None:
+    """Keep the parameters of the best epoch. Returns whether the validation score improved.
+
+    None without early stopping: then the training loss tells.
+    """
+    improved = None
+    if monitor is not None:
+        validation_loss, score = monitor(progress)
+        progress.validation_losses.append(validation_loss)
+        progress.validation_scores.append(score)
+        if plan.early_stopping:
+            tolerance = (plan.tol or 0.0) * abs(progress.best_score)
+            first = not math.isfinite(progress.best_score)
+            improved = first or score > progress.best_score + tolerance
+            if first or score > progress.best_score:
+                progress.best_score = score
+                progress.best_u = progress.u.copy()
+    if loss < progress.best_loss:
+        progress.best_loss = loss
+        if improved is None:
+            progress.best_u = u_of_loss.copy()
+    return improved
+
+
+def _far_above(loss: float, plan: Plan, progress: Progress) -> bool:
+    """Whether J stayed far above its first value: bounded divergence, as with Adam."""
+    assert progress.first_loss is not None
+    far = loss > 1e3 * max(abs(progress.first_loss), 1.0)
+    progress.epochs_far_above = progress.epochs_far_above + 1 if far else 0
+    return progress.epochs_far_above >= plan.n_iter_no_change
+
+
+def _restore_best(progress: Progress) -> None:
+    if progress.best_u is not None:
+        progress.u[...] = progress.best_u
+    if progress.averaged is not None:
+        progress.averaged[...] = progress.u
+
+
+def _print_epoch(loss: float, progress: Progress) -> None:
+    line = f"epoch {progress.epoch:4d}   loss {loss:.6g}   learning rate {progress.rates[-1]:.3g}"
+    if progress.validation_losses:
+        line += f"   validation loss {progress.validation_losses[-1]:.6g}"
+        line += f"   score {progress.validation_scores[-1]:.6g}"
+    print(line)
+
+
+def _solve(
+    objective: Objective,
+    gradient_of: GradientFunction,
+    data: Batch,
+    plan: Plan,
+    progress: Progress,
+    monitor: Monitor | None,
+) -> str:
+    """Hand the whole objective to SciPy's L-BFGS; each of its iterations is an epoch."""
+    unit = progress.coordinates.unit
+    gradient = np.empty_like(progress.u)
+    l1 = None
+    if objective.l1_strength:
+        l1 = np.zeros_like(progress.u)
+        l1[: objective.model.n_weights] = progress.coordinates.l1_strength(
+            objective.l1_strength, progress.u.dtype
+        )
+
+    def scaled(u: np.ndarray) -> tuple[float, np.ndarray]:
+        value = gradient_of(u, data, gradient) / unit
+        progress.gradient_evaluations += 1
+        progress.loss_evaluations += gradient_of.losses_per_call
+        return value, gradient.copy()
+
+    def record(u: np.ndarray, value: float) -> None:
+        progress.u[...] = u
+        progress.epoch += 1
+        progress.step += 1
+        progress.samples += data.X.shape[0]
+        progress.rates.append(1.0)
+        progress.losses.append(value * unit)
+        if progress.first_loss is None:
+            progress.first_loss = value * unit
+        if value * unit < progress.best_loss:
+            progress.best_loss = value * unit
+            progress.best_u = progress.u.copy()
+        if monitor is not None:
+            _keep_best(value * unit, progress.u, plan, progress, monitor)
+        if plan.verbose:
+            _print_epoch(value * unit, progress)
+
+    result = plan.optimizer.solve(
+        scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=record
+    )
+    if not np.isfinite(result.fun):
+        return DIVERGED
+    progress.u[...] = result.x
+    return MAX_ITER if result.status == 1 else SOLVED

@@ -1,0 +1,405 @@
+"""Linear models: GDRegressor and GDClassifier."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skgd._base import GradientLearner
+from skgd._targets import ClassifierTarget, RegressorTarget
+from skgd.models import FeedForward
+
+__all__ = ["GDClassifier", "GDRegressor"]
+
+
+class LinearParameters:
+    """Theta as `coef_` and `intercept_`; the start is zero."""
+
+    _default_gradient = "analytic"
+
+    def sparsify(self) -> Any:
+        """Turn `coef_` into a CSR matrix: worth it where most of it is zero.
+
+        Returns
+        -------
+        self : estimator
+        """
+        self.coef_ = sparse.csr_matrix(self.coef_)
+        return self
+
+    def densify(self) -> Any:
+        """Turn `coef_` back into an array.
+
+        Returns
+        -------
+        self : estimator
+        """
+        self.coef_ = self._dense_coef()
+        return self
+
+    def _model(self, n_features: int, n_outputs: int) -> FeedForward:
+        flat = self._task == "regression" and n_outputs == 1
+        return FeedForward(
+            n_features,
+            n_outputs,
+            fit_intercept=bool(self.fit_intercept),
+            linear_shape=(n_features,) if flat else (n_outputs, n_features),
+        )
+
+    def _initial_u(self, model: FeedForward, rng: np.random.Generator) -> np.ndarray:
+        return np.zeros(model.n_parameters)
+
+    def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
+        arrays = model.unpack(theta)
+        self.coef_ = arrays["coef"].copy()
+        if model.fit_intercept:
+            self.intercept_ = arrays["intercept"].copy()
+        else:
+            self.intercept_ = np.zeros(model.n_outputs, dtype=theta.dtype)
+
+    def _pack(self) -> np.ndarray:
+        coef = self._dense_coef().ravel()
+        return np.concatenate([coef, self.intercept_]) if self.fit_intercept else coef.copy()
+
+    def _dense_coef(self) -> np.ndarray:
+        if not sparse.issparse(self.coef_):
+            return self.coef_
+        dense = self.coef_.toarray()
+        return dense.ravel() if self._task == "regression" and len(dense) == 1 else dense
+
+    def _n_outputs(self) -> int:
+        return len(self.intercept_)
+
+    def _fitted_model(self) -> FeedForward:
+        return self._model(self.n_features_in_, self._n_outputs())
+
+
+class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
+    """Linear regression by gradient descent.
+
+    Minimises ``J(w, b) = sum_i w_i loss(y_i, x_i w + b) / sum_i w_i + alpha R(w)``, with the
+    gradient source and the optimizer as parameters. The gradient of a linear model needs no
+    back-propagation: ``X^T loss'(X w + b) / n``.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="squared_error"
+        "squared_error", "absolute_error", "huber", "epsilon_insensitive",
+        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", or an
+        object such as ``Huber(delta=2)``. See `skgd.losses`.
+    gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
+        Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
+    optimizer : str or optimizer, default="adam"
+        What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
+        as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
+    learning_rate : float or "auto", default="auto"
+        "auto" descends in centred, scaled coordinates with a rate found from the data: any
+        scale of the columns will do. A number is plain descent in the original
+        coordinates, which may diverge on unscaled data.
+    schedule : str, schedule or callable, default="constant"
+        Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
+        function ``(step, n_steps) -> factor``.
+    penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
+        "l1" gives exact zeros. Intercepts are not penalised.
+    alpha : float, default=1e-3
+        Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    batch_size : int, float, "auto" or None, default="auto"
+        Rows for each step; a float is a share of all rows, None is the full batch, "auto"
+        is 256 or all rows where there are fewer.
+    max_iter : int, default=200
+        Passes over the data (epochs).
+    tol : float or None, default=1e-4
+        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, one after the other, that end the training.
+    early_stopping : bool or "auto", default=False
+        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
+        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+    validation_fraction : float, default=0.1
+        Share of the rows that are kept back.
+    scoring : "loss", str, callable or None, default="loss"
+        Score of the rows kept back; None is the estimator's own `score`.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient that the optimizer is given.
+    average : bool or int, default=False
+        Average the parameters over the steps; an int begins after that many samples.
+    warm_start : bool, default=False
+        Let `fit` begin from the present parameters.
+    shuffle : bool, default=True
+        Draw the rows of the batches in a new random order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Fixes the start and the order of the rows, and with them every bit of the result.
+    verbose : bool or int, default=0
+        Print a line for each epoch.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (n_features,) or (n_outputs, n_features)
+        Weights.
+    intercept_ : ndarray of shape (n_outputs,)
+        Intercepts; zeros without `fit_intercept`.
+    parameters_ : ndarray of shape (n_parameters,)
+        The flat vector theta: all weights, then all intercepts (a copy).
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names that are strings.
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Samples seen.
+    loss_, best_loss_ : float
+        Last and lowest J.
+    loss_curve_ : list of float
+        J of each epoch: the mean over its batches, penalty included.
+    validation_loss_curve_, validation_scores_ : list of float or None
+        Of the rows kept back; the loss there has no penalty.
+    history_ : dict of lists
+        ``pandas.DataFrame(model.history_)`` shows it.
+    stop_reason_ : str
+        Why the training ended.
+    gradient_, engine_ : str
+        Who computed the gradient, and with what.
+    learning_rate_ : float
+        The rate before the schedule.
+    batch_size_ : int
+        Rows for each step.
+    n_gradient_evaluations_, n_loss_evaluations_ : int
+        Gradients, and values of the loss on a batch, that were computed.
+
+    See Also
+    --------
+    sklearn.linear_model.SGDRegressor : One optimizer, batches of one row.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgd import GDRegressor
+    >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
+    >>> y = np.array([1.0, 3.0, 5.0, 7.0])
+    >>> model = GDRegressor(alpha=0, tol=1e-9, max_iter=1000).fit(X, y)
+    >>> model.predict([[4.0]]).round(3)
+    array([9.])
+    """
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        *,
+        gradient: str | GradientSource = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str = "auto",
+        schedule: Any = "constant",
+        penalty: Any = "l2",
+        alpha: float = 1e-3,
+        l1_ratio: float = 0.15,
+        fit_intercept: bool = True,
+        batch_size: int | float | str | None = "auto",
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: Any = "loss",
+        clip_norm: float | None = None,
+        average: bool | int = False,
+        warm_start: bool = False,
+        shuffle: bool = True,
+        random_state: Any = None,
+        verbose: bool | int = 0,
+    ) -> None:
+        self.loss = loss
+        self.gradient = gradient
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.clip_norm = clip_norm
+        self.average = average
+        self.warm_start = warm_start
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
+    """Linear classification by gradient descent: logistic regression, linear SVM and others.
+
+    Minimises ``J(W, b) = sum_i w_i loss(y_i, x_i W + b) / sum_i w_i + alpha R(W)``, with the
+    gradient source and the optimizer as parameters. With "log_loss" more than two classes are
+    softmax regression; margin losses are summed over one-vs-rest terms.
+
+    Parameters
+    ----------
+    loss : str or Loss, default="log_loss"
+        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", or an
+        object such as ``Focal(gamma=3)``. See `skgd.losses`.
+    gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
+        Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
+    optimizer : str or optimizer, default="adam"
+        What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
+        as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
+    learning_rate : float or "auto", default="auto"
+        "auto" descends in centred, scaled coordinates with a rate found from the data: any
+        scale of the columns will do. A number is plain descent in the original
+        coordinates, which may diverge on unscaled data.
+    schedule : str, schedule or callable, default="constant"
+        Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
+        function ``(step, n_steps) -> factor``.
+    penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
+        "l1" gives exact zeros. Intercepts are not penalised.
+    alpha : float, default=1e-3
+        Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    fit_intercept : bool, default=True
+        Whether the model has an intercept.
+    batch_size : int, float, "auto" or None, default="auto"
+        Rows for each step; a float is a share of all rows, None is the full batch, "auto"
+        is 256 or all rows where there are fewer.
+    max_iter : int, default=200
+        Passes over the data (epochs).
+    tol : float or None, default=1e-4
+        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, one after the other, that end the training.
+    early_stopping : bool or "auto", default=False
+        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
+        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+    validation_fraction : float, default=0.1
+        Share of the rows that are kept back.
+    scoring : "loss", str, callable or None, default="loss"
+        Score of the rows kept back; None is the estimator's own `score`.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient that the optimizer is given.
+    average : bool or int, default=False
+        Average the parameters over the steps; an int begins after that many samples.
+    class_weight : dict, "balanced" or None, default=None
+        Factor on the weight of each class's rows.
+    warm_start : bool, default=False
+        Let `fit` begin from the present parameters.
+    shuffle : bool, default=True
+        Draw the rows of the batches in a new random order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Fixes the start and the order of the rows, and with them every bit of the result.
+    verbose : bool or int, default=0
+        Print a line for each epoch.
+
+    Attributes
+    ----------
+    coef_ : ndarray of shape (1, n_features) or (n_classes, n_features)
+        Weights.
+    intercept_ : ndarray of shape (1,) or (n_classes,)
+        Intercepts; zeros without `fit_intercept`.
+    parameters_ : ndarray of shape (n_parameters,)
+        The flat vector theta: all weights, then all intercepts (a copy).
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names that are strings.
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Samples seen.
+    loss_, best_loss_ : float
+        Last and lowest J.
+    loss_curve_ : list of float
+        J of each epoch: the mean over its batches, penalty included.
+    validation_loss_curve_, validation_scores_ : list of float or None
+        Of the rows kept back; the loss there has no penalty.
+    history_ : dict of lists
+        ``pandas.DataFrame(model.history_)`` shows it.
+    stop_reason_ : str
+        Why the training ended.
+    gradient_, engine_ : str
+        Who computed the gradient, and with what.
+    learning_rate_ : float
+        The rate before the schedule.
+    batch_size_ : int
+        Rows for each step.
+    n_gradient_evaluations_, n_loss_evaluations_ : int
+        Gradients, and values of the loss on a batch, that were computed.
+
+    See Also
+    --------
+    sklearn.linear_model.SGDClassifier : One optimizer, batches of one row.
+    sklearn.linear_model.LogisticRegression : Log loss only, second-order solvers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skgd import GDClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = GDClassifier(gradient="analytic", optimizer="momentum", random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        loss: Any = "log_loss",
+        *,
+        gradient: str | GradientSource = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str = "auto",
+        schedule: Any = "constant",
+        penalty: Any = "l2",
+        alpha: float = 1e-3,
+        l1_ratio: float = 0.15,
+        fit_intercept: bool = True,
+        batch_size: int | float | str | None = "auto",
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: Any = "loss",
+        clip_norm: float | None = None,
+        average: bool | int = False,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        shuffle: bool = True,
+        random_state: Any = None,
+        verbose: bool | int = 0,
+    ) -> None:
+        self.loss = loss
+        self.gradient = gradient
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.fit_intercept = fit_intercept
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.clip_norm = clip_norm
+        self.average = average
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.verbose = verbose

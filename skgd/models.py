@@ -1,0 +1,195 @@
+"""The model: from the flat vector theta and the rows X to the raw outputs.
+
+One class serves all estimators. A network with no hidden layer *is* the linear model.
+The flat vector holds every weight first and every intercept after them, so "the weights",
+which penalties and weight decay act on, is one slice of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skgd import special
+from skgd.activations import Activation
+
+Layers = list[tuple[Any, Any]]
+
+
+@dataclass(frozen=True)
+class Block:
+    """Where one named array lies in the flat vector."""
+
+    name: str
+    start: int
+    stop: int
+    shape: tuple[int, ...]
+
+    def of(self, theta: np.ndarray) -> np.ndarray:
+        """View of the block in `theta`."""
+        return theta[self.start : self.stop].reshape(self.shape)
+
+
+@dataclass(frozen=True)
+class FeedForward:
+    """A layered network: ``a_0 = X``, ``a_l = activation_l(a_{l-1} W_l + b_l)``.
+
+    The last layer has no activation: the model gives raw outputs, and the link to a
+    probability or a positive mean belongs to the loss.
+
+    Parameters
+    ----------
+    n_features, n_outputs : int
+        Columns of X and of the raw output.
+    hidden_layer_sizes : tuple of int
+        Units of each hidden layer; empty for the linear model.
+    activations : tuple of Activation
+        One for each hidden layer.
+    fit_intercept : bool
+        Whether the layers have intercepts.
+    linear_shape : tuple of int or None
+        Shape of ``coef`` for a linear model, ``(n_features,)`` or
+        ``(n_outputs, n_features)``; None for a network, whose weights are named
+        ``coefs[0]``, ``coefs[1]``, ... and have the shape (units before, units after).
+    """
+
+    n_features: int
+    n_outputs: int
+    hidden_layer_sizes: tuple[int, ...] = ()
+    activations: tuple[Activation, ...] = ()
+    fit_intercept: bool = True
+    linear_shape: tuple[int, ...] | None = None
+    blocks: tuple[Block, ...] = field(init=False)
+    n_weights: int = field(init=False)
+    n_parameters: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        sizes = (self.n_features, *self.hidden_layer_sizes, self.n_outputs)
+        if self.linear_shape is not None:
+            named = [("coef", self.linear_shape)]
+            biases = [("intercept", (self.n_outputs,))]
+        else:
+            named = [(f"coefs[{i}]", pair) for i, pair in enumerate(pairwise(sizes))]
+            biases = [(f"intercepts[{i}]", (size,)) for i, size in enumerate(sizes[1:])]
+        blocks, start = [], 0
+        for name, shape in named + (biases if self.fit_intercept else []):
+            stop = start + int(np.prod(shape))
+            blocks.append(Block(name, start, stop, shape))
+            start = stop
+        object.__setattr__(self, "blocks", tuple(blocks))
+        object.__setattr__(self, "n_weights", blocks[len(named) - 1].stop)
+        object.__setattr__(self, "n_parameters", start)
+
+    @property
+    def n_layers(self) -> int:
+        """Layers with weights: hidden ones and the output."""
+        return len(self.hidden_layer_sizes) + 1
+
+    def unpack(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Named views into `theta`, in the shapes of the fitted attributes."""
+        return {block.name: block.of(theta) for block in self.blocks}
+
+    def layers(self, theta: np.ndarray) -> Layers:
+        """Views ``(W, b)`` into `theta`; W is (units before, units after), b may be None."""
+        arrays = [block.of(theta) for block in self.blocks]
+        weights = arrays[: self.n_layers]
+        if self.linear_shape is not None:  # coef is stored as scikit-learn shows it
+            weights = [weights[0].reshape(self.n_outputs, self.n_features).T]
+        biases = arrays[self.n_layers :] if self.fit_intercept else [None] * self.n_layers
+        return list(zip(weights, biases, strict=True))
+
+    def raw(self, layers: Layers, X: Any) -> Any:
+        """Raw outputs in plain NumPy, which the graph can record: (n,) or (n, n_outputs)."""
+        a = X
+        for (W, b), activation in zip(layers[:-1], self.activations, strict=True):
+            a = activation(special.affine(a, W, b))
+        raw = special.affine(a, *layers[-1])
+        return raw.reshape(-1) if self.n_outputs == 1 else raw
+
+    def decay_mask(self) -> np.ndarray:
+        """Boolean mask over theta: True for weights, False for intercepts."""
+        return np.arange(self.n_parameters) < self.n_weights
+
+
+class DeltaRule:
+    """The derivative of the model written by hand: forward, then layer by layer backward.
+
+    ``delta_L = dJ/d raw``; ``dJ/dW_l = a_{l-1}^T delta_l``; ``dJ/db_l = sum_rows delta_l``;
+    ``delta_{l-1} = (delta_l W_l^T) * activation'(z_{l-1})`` (Rumelhart, Hinton & Williams
+    1986, eq. 4 to 7). For the linear model that is ``X^T delta``.
+
+    The arrays between the layers are made once for each number of rows and used again.
+    """
+
+    def __init__(self, model: FeedForward, dtype: np.dtype) -> None:
+        self.model = model
+        self.dtype = dtype
+        self._buffers: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
+
+    def forward(self, layers: Layers, X: Any) -> np.ndarray:
+        """Raw outputs (n, n_outputs), in a buffer that the next call overwrites."""
+        a = X
+        buffers = self._rows(X.shape[0])
+        for (W, b), activation, (z, out, _) in zip(
+            layers[:-1], self.model.activations, buffers[:-1], strict=True
+        ):
+            _affine(a, W, b, z)
+            activation.forward(z, out)
+            a = out
+        raw = buffers[-1][0]
+        _affine(a, *layers[-1], raw)
+        return raw
+
+    def backward(self, layers: Layers, X: Any, delta: np.ndarray, gradient: Layers) -> None:
+        """Write dJ/dW and dJ/db of the last `forward` into the views `gradient`."""
+        buffers = self._rows(X.shape[0])
+        for index in range(len(layers) - 1, -1, -1):
+            before = X if index == 0 else buffers[index - 1][1]
+            slope_W, slope_b = gradient[index]
+            _transposed_product(before, delta, slope_W)
+            if slope_b is not None:
+                np.add.reduce(delta, axis=0, out=slope_b)
+            if index > 0:
+                z, a, below = buffers[index - 1]
+                np.matmul(delta, layers[index][0].T, out=below)
+                self.model.activations[index - 1].backward(below, z, a)
+                delta = below
+
+    def _rows(self, n: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        if n not in self._buffers:
+            if len(self._buffers) > 1:  # a batch size and its remainder, never more
+                self._buffers.clear()
+            sizes = (*self.model.hidden_layer_sizes, self.model.n_outputs)
+            self._buffers[n] = [
+                (self._empty(n, size), self._empty(n, size), self._empty(n, size))
+                for size in sizes[:-1]
+            ]
+            raw = self._empty(n, sizes[-1])
+            self._buffers[n].append((raw, raw, raw))
+        return self._buffers[n]
+
+    def _empty(self, n: int, size: int) -> np.ndarray:
+        return np.empty((n, size), dtype=self.dtype)
+
+
+def _affine(X: Any, W: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:
+    if sparse.issparse(X):
+        out[...] = X @ W
+    else:
+        np.matmul(X, W, out=out)
+    if b is not None:
+        out += b
+
+
+def _transposed_product(X: Any, delta: np.ndarray, out: np.ndarray) -> None:
+    """``out = X^T delta``, in the memory order of `out` so that BLAS writes it directly."""
+    if sparse.issparse(X):
+        out[...] = X.T @ delta
+    elif out.flags.c_contiguous:
+        np.matmul(X.T, delta, out=out)
+    else:
+        np.matmul(delta.T, X, out=out.T)

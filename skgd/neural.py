@@ -1,0 +1,444 @@
+"""Networks: MLPBackpropClassifier and MLPBackpropRegressor."""
+
+from __future__ import annotations
+
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skgd._base import GradientLearner
+from skgd._component import check_number, resolve
+from skgd._targets import ClassifierTarget, RegressorTarget
+from skgd.activations import ACTIVATIONS, Activation
+from skgd.models import FeedForward
+
+__all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
+
+
+class NetworkParameters:
+    """Theta as `coefs_` and `intercepts_`; the start is random."""
+
+    _default_gradient = "backprop"
+
+    def _check_numbers(self) -> None:
+        super()._check_numbers()
+        self._check_activations(len(self._check_hidden()))
+
+    def _check_hidden(self) -> tuple[int, ...]:
+        sizes = self.hidden_layer_sizes
+        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+        for size in sizes:
+            check_number("hidden_layer_sizes", size, low=1, integer=True)
+        return tuple(int(size) for size in sizes)
+
+    def _check_activations(self, n_hidden: int) -> tuple[Activation, ...]:
+        given = self.activation
+        if not isinstance(given, (list, tuple)):
+            given = [given] * n_hidden
+        elif len(given) != n_hidden:
+            raise ValueError(
+                f"activation takes one name, or one for each of the {n_hidden} hidden layers; "
+                f"got {len(given)}."
+            )
+        if n_hidden == 0:
+            resolve("activation", self.activation or "identity", ACTIVATIONS, Activation)
+        return tuple(resolve("activation", a, ACTIVATIONS, Activation) for a in given)
+
+    def _network(self, sizes: tuple[int, ...]) -> FeedForward:
+        n_features, *hidden, n_outputs = sizes
+        activations = self._check_activations(len(hidden))
+        return FeedForward(n_features, n_outputs, tuple(hidden), activations)
+
+    def _model(self, n_features: int, n_outputs: int) -> FeedForward:
+        return self._network((n_features, *self._check_hidden(), n_outputs))
+
+    def _fitted_model(self) -> FeedForward:
+        """The network as it was fitted, whatever `hidden_layer_sizes` says by now."""
+        sizes = [len(W) for W in self.coefs_]
+        return self._network((*sizes, self._n_outputs()))
+
+    def _initial_u(self, model: FeedForward, rng: np.random.Generator) -> np.ndarray:
+        """Uniform weights whose variance keeps the signal's size from layer to layer.
+
+        ``2 / (fan_in + fan_out)`` for saturating units (Glorot & Bengio 2010), ``2 / fan_in``
+        for rectifiers (He et al. 2015), ``1 / fan_in`` for self-normalising ones (LeCun et
+        al. 1998; Klambauer et al. 2017); intercepts start at 0.
+        """
+        u = np.zeros(model.n_parameters)
+        fillings = [activation.init for activation in model.activations] + ["glorot"]
+        for (W, _), filling in zip(model.layers(u), fillings, strict=True):
+            bound = np.sqrt(3.0 * _VARIANCES[filling](*W.shape))
+            W[...] = rng.uniform(-bound, bound, size=W.shape)
+        return u
+
+    def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
+        layers = model.layers(theta)
+        self.coefs_ = [W.copy() for W, _ in layers]
+        self.intercepts_ = [b.copy() for _, b in layers]
+        self.n_layers_ = len(layers) + 1
+        self.n_outputs_ = model.n_outputs
+        self.out_activation_ = self._loss().link_name(model.n_outputs)
+
+    def _pack(self) -> np.ndarray:
+        return np.concatenate([a.ravel() for a in (*self.coefs_, *self.intercepts_)])
+
+    def _n_outputs(self) -> int:
+        return self.coefs_[-1].shape[1]
+
+
+_VARIANCES = {
+    "glorot": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),
+    "he": lambda fan_in, fan_out: 2.0 / fan_in,
+    "lecun": lambda fan_in, fan_out: 1.0 / fan_in,
+}
+
+
+class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner):
+    """Network classifier. Back-propagation computes the gradient; gradient descent learns.
+
+    Minimises ``J(theta) = sum_i w_i loss(y_i, net(x_i; theta)) / sum_i w_i + alpha R(weights)``
+    for a feed-forward network, with the gradient source and the optimizer as parameters.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(100,)
+        Units of each hidden layer; ``()`` is the linear model.
+    activation : str, Activation or list of them, default="relu"
+        A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
+    loss : str or Loss, default="log_loss"
+        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", or an
+        object such as ``Focal(gamma=3)``. See `skgd.losses`.
+    gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
+        Who computes the gradient; "auto" is "backprop". See `skgd.gradients`.
+    optimizer : str or optimizer, default="adam"
+        What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
+        as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
+    learning_rate : float or "auto", default="auto"
+        "auto" descends in centred, scaled coordinates with a rate found from the data: any
+        scale of the columns will do. A number is plain descent in
+        the original coordinates.
+    schedule : str, schedule or callable, default="constant"
+        Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
+        function ``(step, n_steps) -> factor``.
+    penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
+        "l1" gives exact zeros. Intercepts are not penalised.
+    alpha : float, default=1e-4
+        Strength of the penalty. scikit-learn's MLP divides by the batch size: its alpha a at
+        batch b is a/b here.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    batch_size : int, float, "auto" or None, default="auto"
+        Rows for each step; a float is a share of all rows, None is the full batch, "auto"
+        is 256 or all rows where there are fewer.
+    max_iter : int, default=200
+        Passes over the data (epochs).
+    tol : float or None, default=1e-4
+        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, one after the other, that end the training.
+    early_stopping : bool or "auto", default=False
+        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
+        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+    validation_fraction : float, default=0.1
+        Share of the rows that are kept back.
+    scoring : "loss", str, callable or None, default="loss"
+        Score of the rows kept back; None is the estimator's own `score`.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient that the optimizer is given.
+    average : bool or int, default=False
+        Average the parameters over the steps; an int begins after that many samples.
+    class_weight : dict, "balanced" or None, default=None
+        Factor on the weight of each class's rows.
+    warm_start : bool, default=False
+        Let `fit` begin from the present parameters.
+    shuffle : bool, default=True
+        Draw the rows of the batches in a new random order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Fixes the start and the order of the rows, and with them every bit of the result.
+    verbose : bool or int, default=0
+        Print a line for each epoch.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (units before, units after)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (units,)
+        Intercepts of each layer.
+    n_layers_ : int
+        Layers, the input among them.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        Link from the raw output to the prediction; it belongs to the loss.
+    parameters_ : ndarray of shape (n_parameters,)
+        The flat vector theta: all weights, then all intercepts (a copy).
+    classes_ : ndarray of shape (n_classes,)
+        Labels, sorted.
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names that are strings.
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Samples seen.
+    loss_, best_loss_ : float
+        Last and lowest J.
+    loss_curve_ : list of float
+        J of each epoch: the mean over its batches, penalty included.
+    validation_loss_curve_, validation_scores_ : list of float or None
+        Of the rows kept back; the loss there has no penalty.
+    history_ : dict of lists
+        ``pandas.DataFrame(model.history_)`` shows it.
+    stop_reason_ : str
+        Why the training ended.
+    gradient_, engine_ : str
+        Who computed the gradient, and with what.
+    learning_rate_ : float
+        The rate before the schedule.
+    batch_size_ : int
+        Rows for each step.
+    n_gradient_evaluations_, n_loss_evaluations_ : int
+        Gradients, and values of the loss on a batch, that were computed.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPClassifier : Log loss only, three solvers.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from skgd import MLPBackpropClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> model = MLPBackpropClassifier((8,), optimizer="nesterov", random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.9
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        loss: Any = "log_loss",
+        gradient: str | GradientSource = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str = "auto",
+        schedule: Any = "constant",
+        penalty: Any = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.15,
+        batch_size: int | float | str | None = "auto",
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: Any = "loss",
+        clip_norm: float | None = None,
+        average: bool | int = False,
+        class_weight: Any = None,
+        warm_start: bool = False,
+        shuffle: bool = True,
+        random_state: Any = None,
+        verbose: bool | int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.gradient = gradient
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.clip_norm = clip_norm
+        self.average = average
+        self.class_weight = class_weight
+        self.warm_start = warm_start
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.verbose = verbose
+
+
+class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
+    """Network regressor. Back-propagation computes the gradient; gradient descent learns.
+
+    Minimises ``J(theta) = sum_i w_i loss(y_i, net(x_i; theta)) / sum_i w_i + alpha R(weights)``
+    for a feed-forward network, with the gradient source and the optimizer as parameters. y
+    may be on any scale: the output layer is trained in units of the spread of y, from its
+    mean. J and the parameters are in the original units.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or tuple of int, default=(100,)
+        Units of each hidden layer; ``()`` is the linear model.
+    activation : str, Activation or list of them, default="relu"
+        A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
+    loss : str or Loss, default="squared_error"
+        "squared_error", "absolute_error", "huber", "epsilon_insensitive",
+        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", or an
+        object such as ``Huber(delta=2)``. See `skgd.losses`.
+    gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
+        Who computes the gradient; "auto" is "backprop". See `skgd.gradients`.
+    optimizer : str or optimizer, default="adam"
+        What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
+        as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
+    learning_rate : float or "auto", default="auto"
+        "auto" descends in centred, scaled coordinates with a rate found from the data: any
+        scale of the columns will do. A number is plain
+        descent in the original coordinates of X.
+    schedule : str, schedule or callable, default="constant"
+        Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
+        function ``(step, n_steps) -> factor``.
+    penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
+        "l1" gives exact zeros. Intercepts are not penalised.
+    alpha : float, default=1e-4
+        Strength of the penalty. scikit-learn's MLP divides by the batch size: its alpha a at
+        batch b is a/b here.
+    l1_ratio : float, default=0.15
+        Share of L1 in "elasticnet".
+    batch_size : int, float, "auto" or None, default="auto"
+        Rows for each step; a float is a share of all rows, None is the full batch, "auto"
+        is 256 or all rows where there are fewer.
+    max_iter : int, default=200
+        Passes over the data (epochs).
+    tol : float or None, default=1e-4
+        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    n_iter_no_change : int, default=10
+        Epochs without improvement, one after the other, that end the training.
+    early_stopping : bool or "auto", default=False
+        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
+        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+    validation_fraction : float, default=0.1
+        Share of the rows that are kept back.
+    scoring : "loss", str, callable or None, default="loss"
+        Score of the rows kept back; None is the estimator's own `score`.
+    clip_norm : float or None, default=None
+        Largest norm of the gradient that the optimizer is given.
+    average : bool or int, default=False
+        Average the parameters over the steps; an int begins after that many samples.
+    warm_start : bool, default=False
+        Let `fit` begin from the present parameters.
+    shuffle : bool, default=True
+        Draw the rows of the batches in a new random order in each epoch.
+    random_state : int, RandomState instance or None, default=None
+        Fixes the start and the order of the rows, and with them every bit of the result.
+    verbose : bool or int, default=0
+        Print a line for each epoch.
+
+    Attributes
+    ----------
+    coefs_ : list of ndarray of shape (units before, units after)
+        Weights of each layer.
+    intercepts_ : list of ndarray of shape (units,)
+        Intercepts of each layer.
+    n_layers_ : int
+        Layers, the input among them.
+    n_outputs_ : int
+        Units of the output layer.
+    out_activation_ : str
+        Link from the raw output to the prediction; it belongs to the loss.
+    parameters_ : ndarray of shape (n_parameters,)
+        The flat vector theta: all weights, then all intercepts (a copy).
+    n_features_in_ : int
+        Columns of X.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, where X had names that are strings.
+    n_iter_ : int
+        Epochs.
+    t_ : int
+        Samples seen.
+    loss_, best_loss_ : float
+        Last and lowest J.
+    loss_curve_ : list of float
+        J of each epoch: the mean over its batches, penalty included.
+    validation_loss_curve_, validation_scores_ : list of float or None
+        Of the rows kept back; the loss there has no penalty.
+    history_ : dict of lists
+        ``pandas.DataFrame(model.history_)`` shows it.
+    stop_reason_ : str
+        Why the training ended.
+    gradient_, engine_ : str
+        Who computed the gradient, and with what.
+    learning_rate_ : float
+        The rate before the schedule.
+    batch_size_ : int
+        Rows for each step.
+    n_gradient_evaluations_, n_loss_evaluations_ : int
+        Gradients, and values of the loss on a batch, that were computed.
+
+    See Also
+    --------
+    sklearn.neural_network.MLPRegressor : Squared and Poisson loss, three solvers.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgd import MLPBackpropRegressor
+    >>> X = np.linspace(-3, 3, 100).reshape(-1, 1)
+    >>> y = 1000 * np.sin(X).ravel()
+    >>> model = MLPBackpropRegressor((32,), "tanh", random_state=0, max_iter=1000).fit(X, y)
+    >>> model.score(X, y) > 0.95
+    True
+    """
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        loss: Any = "squared_error",
+        gradient: str | GradientSource = "auto",
+        optimizer: Any = "adam",
+        learning_rate: float | str = "auto",
+        schedule: Any = "constant",
+        penalty: Any = "l2",
+        alpha: float = 1e-4,
+        l1_ratio: float = 0.15,
+        batch_size: int | float | str | None = "auto",
+        max_iter: int = 200,
+        tol: float | None = 1e-4,
+        n_iter_no_change: int = 10,
+        early_stopping: bool | str = False,
+        validation_fraction: float = 0.1,
+        scoring: Any = "loss",
+        clip_norm: float | None = None,
+        average: bool | int = False,
+        warm_start: bool = False,
+        shuffle: bool = True,
+        random_state: Any = None,
+        verbose: bool | int = 0,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.loss = loss
+        self.gradient = gradient
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.penalty = penalty
+        self.alpha = alpha
+        self.l1_ratio = l1_ratio
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.tol = tol
+        self.n_iter_no_change = n_iter_no_change
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.scoring = scoring
+        self.clip_norm = clip_norm
+        self.average = average
+        self.warm_start = warm_start
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.verbose = verbose

@@ -1,0 +1,160 @@
+"""J(theta): the number that learning makes small. Model + loss + penalty on a flat vector.
+
+``J(theta) = sum_i w_i loss_i / sum_i w_i + alpha R(weights)``
+
+An `Objective` holds no data; it is evaluated on a `Batch`. The weights of a batch are
+divided by their mean over the training rows beforehand, so that a mini-batch is an unbiased
+sample of J: ``(1/|B|) sum_B (w_i / mean w) loss_i``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from skgd.losses import Loss
+from skgd.models import FeedForward, Layers
+from skgd.penalties import Penalty
+
+
+class Batch(NamedTuple):
+    """Rows to evaluate J on.
+
+    Attributes
+    ----------
+    X : ndarray or CSR of shape (n, n_features)
+    y : ndarray of shape (n,) or (n, n_outputs)
+        Targets as the loss takes them: {0, 1} or one-hot for classes.
+    weight : ndarray of shape (n,) or None
+        ``w_i / mean w``; None stands for ones.
+    """
+
+    X: Any
+    y: np.ndarray
+    weight: np.ndarray | None
+
+    def rows(self, index: np.ndarray) -> Batch:
+        """The rows of `index`, in new arrays."""
+        return Batch(*(None if array is None else array[index] for array in self))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Model, loss and penalty as one function of theta.
+
+    The *smooth* part is the loss and the L2 term. The L1 term has no derivative at zero:
+    the loop treats it apart.
+    """
+
+    model: FeedForward
+    loss: Loss
+    penalty: Penalty
+    alpha: float
+
+    @property
+    def l1_strength(self) -> float:
+        """Factor on ``||weights||_1``."""
+        return self.alpha * self.penalty.l1_weight
+
+    @property
+    def l2_strength(self) -> float:
+        """Factor on ``1/2 ||weights||^2``."""
+        return self.alpha * self.penalty.l2_weight
+
+    def smooth(self, layers: Layers, batch: Batch) -> Any:
+        """Loss + L2 in plain NumPy: run on arrays it is a number, on traced ones a graph."""
+        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
+        total = np.sum(losses if batch.weight is None else batch.weight * losses)
+        value = total / batch.X.shape[0]
+        if self.l2_strength:
+            for W, _ in layers:
+                value = value + (0.5 * self.l2_strength) * np.sum(W * W)
+        return value
+
+    def l1_term(self, theta: np.ndarray) -> float:
+        """``alpha ||weights||_1`` times the share of L1."""
+        if not self.l1_strength:
+            return 0.0
+        return self.l1_strength * float(np.abs(theta[: self.model.n_weights]).sum())
+
+    def value(self, theta: np.ndarray, batch: Batch) -> float:
+        """J(theta) on the batch, L1 included."""
+        return float(self.smooth(self.model.layers(theta), batch)) + self.l1_term(theta)
+
+
+class DataObjective:
+    """J on fixed data as a function of theta alone: ``theta -> (value, gradient)``.
+
+    Made by an estimator's `objective` method. It can be handed to SciPy:
+    ``scipy.optimize.minimize(obj, obj.x0, jac=True)``.
+
+    Parameters
+    ----------
+    objective : Objective
+    batch : Batch
+        All rows.
+    source : GradientSource
+        Who computes the gradient unless `gradient` is told otherwise.
+    x0 : ndarray of shape (n_parameters,)
+        Where to start.
+    resolve_source : callable
+        Turns the name of a gradient source into the source.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        batch: Batch,
+        source: Any,
+        x0: np.ndarray,
+        resolve_source: Callable[[Any], Any],
+    ) -> None:
+        self.x0 = x0
+        self._objective = objective
+        self._batch = batch
+        self._source = source
+        self._resolve_source = resolve_source
+
+    def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """J(theta) and its gradient, of shape (n_parameters,).
+
+        The derivative of ``|w|`` at 0 is taken as 0.
+        """
+        return self._evaluate(theta, self._source)
+
+    def value(self, theta: np.ndarray) -> float:
+        """J(theta)."""
+        return self._objective.value(self._checked(theta), self._batch)
+
+    def gradient(self, theta: np.ndarray, source: Any = None) -> np.ndarray:
+        """Gradient of J at theta, by another `source` if one is given.
+
+        Parameters
+        ----------
+        theta : array-like of shape (n_parameters,)
+        source : None, {"analytic", "backprop", "numeric"} or GradientSource
+        """
+        chosen = self._source if source is None else self._resolve_source(source)
+        return self._evaluate(theta, chosen)[1]
+
+    def unpack(self, theta: np.ndarray) -> dict[str, np.ndarray]:
+        """Named arrays of theta: ``coef``, ``intercept`` or ``coefs[0]``, ..."""
+        return self._objective.model.unpack(self._checked(theta))
+
+    def _checked(self, theta: Any) -> np.ndarray:
+        theta = np.ascontiguousarray(theta, dtype=self.x0.dtype)
+        if theta.shape != self.x0.shape:
+            raise ValueError(f"theta takes shape {self.x0.shape}; got {theta.shape}.")
+        return theta
+
+    def _evaluate(self, theta: Any, source: Any) -> tuple[float, np.ndarray]:
+        theta = self._checked(theta)
+        gradient = np.empty_like(theta)
+        value = source.bind(self._objective, theta.dtype)(theta, self._batch, gradient)
+        if self._objective.l1_strength:
+            weights = slice(0, self._objective.model.n_weights)
+            gradient[weights] += self._objective.l1_strength * np.sign(theta[weights])
+        return value + self._objective.l1_term(theta), gradient

@@ -1,0 +1,50 @@
+"""How well the present parameters do on rows that were kept back."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import check_scoring
+
+from skgd.descent import Monitor, Progress
+from skgd.objective import Batch, Objective
+
+
+def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) -> Monitor:
+    """Function ``progress -> (validation loss, validation score)`` for the loop.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its `scoring` chooses the score: "loss" (the score is minus the validation loss), None
+        for the estimator's own `score`, or anything that scikit-learn takes as a scorer.
+    objective : Objective
+    held_out : Batch
+        Rows, encoded targets and sample weights. Class weights and the penalty have no
+        part in the validation loss.
+
+    Returns
+    -------
+    monitor : callable
+    """
+    model, loss = objective.model, objective.loss
+    weight = held_out.weight
+    if not (isinstance(estimator.scoring, str) and estimator.scoring == "loss"):
+        scorer = check_scoring(estimator, scoring=estimator.scoring)
+        labels = estimator._decode(held_out.y)
+
+    def monitor(progress: Progress) -> tuple[float, float]:
+        theta = progress.parameters()
+        losses = loss.value(held_out.y, model.raw(model.layers(theta), held_out.X))
+        value = float(np.average(losses, weights=weight))
+        if isinstance(estimator.scoring, str) and estimator.scoring == "loss":
+            return value, -value
+        snapshot = copy.copy(estimator)
+        snapshot._unpack(model, theta)
+        snapshot.n_iter_ = progress.epoch
+        snapshot.__dict__.pop("feature_names_in_", None)  # the held-out rows have no names
+        return value, float(scorer(snapshot, held_out.X, labels, sample_weight=weight))
+
+    return monitor
