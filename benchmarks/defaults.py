@@ -65,7 +65,12 @@ def compare(kind: str, learner: str, name: str, seeds: int, settings: dict) -> d
     X, y = (CLASSIFICATION if kind == "classification" else REGRESSION)[name]()
     start = time.perf_counter()
     own = scores(ours(**settings), X, y, seeds)
-    row = {"data": name, "rows": X.shape[0], "skgd": own.mean(), "seconds": time.perf_counter() - start}
+    row = {
+        "data": name,
+        "rows": X.shape[0],
+        "skgd": own.mean(),
+        "seconds": time.perf_counter() - start,
+    }
     ok = True
     for peer in peers:
         other = scores(peer(), X, y, seeds)
@@ -93,7 +98,12 @@ def unscaled(settings: dict) -> list[dict]:
             X = X[:, :9] / X[:, :9].std(axis=0)
         X = X * np.resize([1.0, 100.0, 1e4], X.shape[1])
         row = {"data": name}
-        for model in (GDRegressor(**settings), MLPBackpropRegressor(), LinearRegression(), SGDRegressor()):
+        for model in (
+            GDRegressor(**settings),
+            MLPBackpropRegressor(),
+            LinearRegression(),
+            SGDRegressor(),
+        ):
             row[type(model).__name__] = model.fit(X, y).score(X, y)
         row["ok"] = row["GDRegressor"] >= row["LinearRegression"] - 0.05
         rows.append(row)

@@ -3,45 +3,32 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
-from numbers import Integral, Real
+from numbers import Integral
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skgd import descent
-from skgd._component import check_bool, check_choice, check_number, resolve
+from skgd._component import resolve
+from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import one_blas_thread
 from skgd.coordinates import Coordinates, column_statistics
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
-from skgd.losses import LOSSES, Loss, losses_for
+from skgd.losses import Loss
 from skgd.models import FeedForward
 from skgd.objective import Batch, DataObjective, Objective
-from skgd.optimizers import LBFGS, OPTIMIZERS, Optimizer
-from skgd.penalties import PENALTIES, ElasticNet, NoPenalty, Penalty
+from skgd.optimizers import LBFGS, Optimizer
 from skgd.rates import automatic_rate
-from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
 from skgd.validation import validation_monitor
 
 _EARLY_STOPPING_FROM = 10_000  # rows, as in HistGradientBoosting
 _AUTO_BATCH = 256
-
-
-@dataclass(frozen=True)
-class Components:
-    """The estimator's parameters as objects, checked."""
-
-    loss: Loss
-    source: GradientSource
-    optimizer: Optimizer | LBFGS
-    schedule: Schedule
-    penalty: Penalty
 
 
 class GradientLearner(BaseEstimator):
@@ -81,13 +68,14 @@ class GradientLearner(BaseEstimator):
             J became non-finite or stayed far above its start; the model has the
             parameters of the lowest J that was recorded.
         """
-        components = self._check_parameters()
+        components = self._components()
         data = self._check_data(X, y, sample_weight, components.loss, reset=True)
-        stored = self._stored_theta(data) if self.warm_start else None
+        objective = self._objective(components, data)
+        stored = self._stored_theta(objective) if self.warm_start else None
         seed = _seed(self.random_state)
         train, held_out = self._split(data, seed)
         train = self._weigh(train)
-        progress, objective = self._start(components, train, stored, seed)
+        progress = self._start(components, objective, train, stored, seed)
         plan = self._plan(components, train, progress, seed, held_out is not None)
         monitor = validation_monitor(self, objective, held_out) if held_out is not None else None
         try:
@@ -114,12 +102,13 @@ class GradientLearner(BaseEstimator):
         self : estimator
             With ``n_iter_ = 0``. `fit` starts from it only with ``warm_start=True``.
         """
-        components = self._check_parameters()
+        components = self._components()
         data = self._check_data(X, y, None, components.loss, reset=True, classes=classes)
         data = self._weigh(data)
+        objective = self._objective(components, data)
         seed = _seed(self.random_state)
-        stored = None if parameters is None else _as_theta(parameters, data.X.dtype)
-        progress, objective = self._start(components, data, stored, seed)
+        given = None if parameters is None else _as_theta(parameters, objective.model)
+        progress = self._start(components, objective, data, given, seed)
         plan = self._plan(components, data, progress, seed, False)
         self._publish(objective.model, components, plan, progress, data.X.dtype)
         self.stop_reason_ = "initialized: nothing is learned yet"
@@ -127,27 +116,33 @@ class GradientLearner(BaseEstimator):
 
     def _learn_one_pass(self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None) -> Any:
         """One epoch that goes on from the parameters and optimizer state there are."""
-        components = self._check_parameters()
-        self._check_partial(components)
-        first = not hasattr(self, "n_iter_")
+        components = self._components()
+        check_partial(self, components)
         data = self._check_data(
-            X, y, sample_weight, components.loss, reset=first, classes=classes, partial=True
+            X,
+            y,
+            sample_weight,
+            components.loss,
+            reset=not hasattr(self, "n_iter_"),
+            classes=classes,
+            partial=True,
         )
         data = self._weigh(data, partial=True)
+        objective = self._objective(components, data)
+        stored = self._stored_theta(objective)
         progress, seed = self.__dict__.get("_training", (None, _seed(self.random_state)))
         if progress is None or progress.optimizer_name != repr(components.optimizer):
-            stored = None if first else self._stored_theta(data)
-            progress, objective = self._start(components, data, stored, seed)
+            progress = self._start(components, objective, data, stored, seed)
             progress.optimizer_name = repr(components.optimizer)
         else:
-            objective = self._objective(components, data)
-            progress.u = progress.coordinates.to_u(self._stored_theta(data))
+            progress.u = progress.coordinates.to_u(stored)
         plan = self._plan(components, data, progress, seed, False, max_iter=1)
         try:
             self._descend(objective, components, data, plan, progress, None)
         finally:
             self._publish(objective.model, components, plan, progress, data.X.dtype)
             self._training = (progress, seed)
+        self._warn(data, components, plan, progress, partial=True)
         return self
 
     # ------------------------------------------------- the gradient on its own
@@ -191,19 +186,12 @@ class GradientLearner(BaseEstimator):
             there are none. The estimator does not change.
         """
         if not hasattr(self, "n_iter_"):
-            from sklearn.base import clone
-
             return clone(self).initialize(X, y).objective(X, y, sample_weight)
-        components = self._check_parameters()
+        components = self._components()
         data = self._weigh(self._check_data(X, y, sample_weight, components.loss, reset=False))
-        x0 = self._stored_theta(data)
-        return DataObjective(
-            self._objective(components, data),
-            data,
-            components.source,
-            x0,
-            lambda source: resolve("source", source, GRADIENTS, GradientSource),
-        )
+        objective = self._objective(components, data)
+        x0 = self._stored_theta(objective).astype(data.X.dtype)
+        return DataObjective(objective, data, components.source, x0, _resolve_source)
 
     # --------------------------------------------------------- what was learned
 
@@ -212,6 +200,13 @@ class GradientLearner(BaseEstimator):
         """The flat vector theta: weights, then intercepts (a copy)."""
         check_is_fitted(self)
         return self._pack()
+
+    def _stored_theta(self, objective: Objective) -> np.ndarray | None:
+        """Theta of this estimator; None where there is none of the objective's shape."""
+        if not hasattr(self, "n_iter_"):
+            return None
+        theta = self._pack()
+        return theta if theta.shape == (objective.model.n_parameters,) else None
 
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
@@ -224,107 +219,8 @@ class GradientLearner(BaseEstimator):
 
     # ------------------------------------------------------------------ checks
 
-    def _check_parameters(self) -> Components:
-        """Resolve every component and check every number, before any data is looked at."""
-        self._check_numbers()
-        loss = self._loss()
-        gradient = self._default_gradient if self.gradient == "auto" else self.gradient
-        optimizer = resolve("optimizer", self.optimizer, OPTIMIZERS, (Optimizer, LBFGS))
-        components = Components(
-            loss=loss,
-            source=resolve("gradient", gradient, GRADIENTS, GradientSource, extra=("auto",)),
-            optimizer=optimizer,
-            schedule=resolve_schedule(self.schedule),
-            penalty=self._check_penalty(),
-        )
-        self._check_together(components)
-        return components
-
-    def _loss(self) -> Loss:
-        table = losses_for(self._task)
-        other = LOSSES.get(self.loss) if isinstance(self.loss, str) else type(self.loss)
-        if other is not None and getattr(other, "task", self._task) != self._task:
-            raise ValueError(
-                f"loss={self.loss!r} is for a {other.task} target; {type(self).__name__} takes "
-                f"{', '.join(map(repr, table))}."
-            )
-        return resolve("loss", self.loss, table, Loss)
-
-    def _check_numbers(self) -> None:
-        _check_rate(self.learning_rate)
-        check_number("alpha", self.alpha, low=0)
-        check_number("l1_ratio", self.l1_ratio, low=0, high=1)
-        _check_batch_size(self.batch_size)
-        check_number("max_iter", self.max_iter, low=1, integer=True)
-        if self.tol is not None:
-            check_number("tol", self.tol, low=0)
-        check_number("n_iter_no_change", self.n_iter_no_change, low=1, integer=True)
-        if self.early_stopping != "auto":
-            check_bool("early_stopping", self.early_stopping)
-        check_number(
-            "validation_fraction", self.validation_fraction, low=0, high=1, include="neither"
-        )
-        if self.clip_norm is not None:
-            check_number("clip_norm", self.clip_norm, low=0, include="neither")
-        if not isinstance(self.average, (bool, np.bool_)):
-            check_number("average", self.average, low=0, integer=True)
-        for name in ("warm_start", "shuffle"):
-            check_bool(name, getattr(self, name))
-        if not isinstance(self.verbose, (bool, np.bool_)):
-            check_number("verbose", self.verbose, low=0, integer=True)
-
-    def _check_penalty(self) -> Penalty:
-        if self.penalty is None:
-            return NoPenalty()
-        if self.penalty == "elasticnet":
-            return ElasticNet(l1_ratio=self.l1_ratio)
-        return resolve("penalty", self.penalty, PENALTIES, Penalty)
-
-    def _check_together(self, components: Components) -> None:
-        """Settings that are right alone and wrong together."""
-        optimizer = components.optimizer
-        if isinstance(optimizer, LBFGS):
-            clash = {
-                "clip_norm": self.clip_norm is not None,
-                "average": bool(self.average),
-                "schedule": self.schedule != "constant",
-                "batch_size": self.batch_size not in ("auto", None),
-            }
-            wrong = [name for name, clashes in clash.items() if clashes]
-            if wrong:
-                raise ValueError(
-                    f'optimizer="lbfgs" solves the full batch with a line search; {wrong[0]}='
-                    f"{getattr(self, wrong[0])!r} has no meaning for it. Leave it at its default "
-                    "or take another optimizer."
-                )
-        elif optimizer.full_batch_only:
-            if self.batch_size not in ("auto", None):
-                raise ValueError(
-                    f"optimizer={self.optimizer!r} compares the signs of successive gradients, "
-                    f"which mini-batches make random; use batch_size=None."
-                )
-            if self.schedule != "constant":
-                raise ValueError(
-                    f"optimizer={self.optimizer!r} adapts its own steps; use "
-                    f'schedule="constant" instead of schedule={self.schedule!r}.'
-                )
-
-    def _check_partial(self, components: Components) -> None:
-        if isinstance(components.optimizer, LBFGS):
-            raise ValueError(
-                'optimizer="lbfgs" is a solver over all data; partial_fit takes the others.'
-            )
-        if self.early_stopping is True:
-            raise ValueError(
-                "early_stopping=True needs validation data, and partial_fit has none; use "
-                "early_stopping=False."
-            )
-        if components.schedule.has_horizon and components.schedule.n_steps is None:
-            raise ValueError(
-                f"schedule={self.schedule!r} must know how many steps there will be, and "
-                "partial_fit does not; give an object with n_steps, such as "
-                f"{type(components.schedule).__name__}(n_steps=1000)."
-            )
+    def _components(self) -> Components:
+        return check_parameters(self)
 
     def _check_data(
         self,
@@ -337,7 +233,7 @@ class GradientLearner(BaseEstimator):
         classes: Any = None,
         partial: bool = False,
     ) -> Batch:
-        """Validated rows with encoded targets; the weights are divided by their mean."""
+        """Validate; return the rows with encoded targets and sample weights."""
         X, y = validate_data(
             self,
             X,
@@ -390,22 +286,23 @@ class GradientLearner(BaseEstimator):
         return Objective(model, components.loss, components.penalty, float(self.alpha))
 
     def _start(
-        self, components: Components, data: Batch, stored: np.ndarray | None, seed: int
-    ) -> tuple[descent.Progress, Objective]:
-        """Coordinates, objective and first parameters of a training."""
-        objective = self._objective(components, data)
-        if isinstance(components.optimizer, LBFGS) and data.X.dtype != np.float64:
-            data = data._replace(X=data.X.astype(np.float64), y=data.y.astype(np.float64))
+        self,
+        components: Components,
+        objective: Objective,
+        data: Batch,
+        theta: np.ndarray | None,
+        seed: int,
+    ) -> descent.Progress:
+        """Coordinates and first parameters of a training; `theta` None draws them."""
+        if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
+            data = data.astype(np.float64)
         coordinates = self._coordinates(objective, data)
-        dtype = data.X.dtype
-        if stored is None:
+        if theta is None:
             # A stream of its own: neither rows nor batches can change the start.
-            rng = np.random.default_rng([seed, 0])
-            u = self._initial_u(objective.model, rng).astype(dtype)
+            u = self._initial_u(coordinates, np.random.default_rng([seed, 0]))
         else:
-            _check_n_parameters(stored, objective.model)
-            u = coordinates.to_u(stored.astype(dtype))
-        return descent.Progress(u=u, coordinates=coordinates), objective
+            u = coordinates.to_u(theta.astype(data.X.dtype))
+        return descent.Progress(u=u.astype(data.X.dtype), coordinates=coordinates)
 
     def _coordinates(self, objective: Objective, data: Batch) -> Coordinates:
         """Standardised for learning_rate="auto"; theta itself for a number."""
@@ -463,8 +360,7 @@ class GradientLearner(BaseEstimator):
         progress: descent.Progress,
         monitor: Any,
     ) -> None:
-        if progress.u.dtype != data.X.dtype:  # L-BFGS solves float32 data in float64
-            data = Batch(*(None if a is None else a.astype(progress.u.dtype) for a in data))
+        data = data.astype(progress.u.dtype)
         gradient_of = components.source.bind(objective, progress.u.dtype, progress.coordinates)
         with one_blas_thread():
             descent.descend(objective, gradient_of, data, plan, progress, monitor)
@@ -505,9 +401,15 @@ class GradientLearner(BaseEstimator):
             self.history_["validation_score"] = list(progress.validation_scores)
 
     def _warn(
-        self, data: Batch, components: Components, plan: descent.Plan, progress: descent.Progress
+        self,
+        data: Batch,
+        components: Components,
+        plan: descent.Plan,
+        progress: descent.Progress,
+        partial: bool = False,
     ) -> None:
-        if progress.stop_reason == descent.MAX_ITER and plan.tol is not None:
+        unfinished = progress.stop_reason == descent.MAX_ITER and plan.tol is not None
+        if unfinished and not partial:
             warnings.warn(
                 f"{type(self).__name__} reached max_iter={plan.max_iter} before the loss "
                 f"stopped improving by tol={plan.tol:g}: raise max_iter or the learning rate, "
@@ -535,43 +437,19 @@ def _seed(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
 
 
-def _as_theta(parameters: Any, dtype: np.dtype) -> np.ndarray:
-    theta = np.array(parameters, dtype=dtype)
-    if theta.ndim != 1 or not np.isfinite(theta).all():
-        raise ValueError("parameters takes a flat array of finite numbers.")
-    return theta
+def _resolve_source(source: Any) -> GradientSource:
+    return resolve("source", source, GRADIENTS, GradientSource)
 
 
-def _check_n_parameters(theta: np.ndarray, model: FeedForward) -> None:
-    if theta.shape != (model.n_parameters,):
+def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
+    theta = np.array(parameters, dtype=np.float64)
+    if theta.shape != (model.n_parameters,) or not np.isfinite(theta).all():
+        parts = ", ".join(f"{block.name} {block.shape}" for block in model.blocks)
         raise ValueError(
-            f"parameters takes {model.n_parameters} numbers for this model "
-            f"({', '.join(f'{b.name} {b.shape}' for b in model.blocks)}); got {theta.shape[0]}."
+            f"parameters takes {model.n_parameters} finite numbers for this model ({parts}); "
+            f"got an array of shape {theta.shape}."
         )
-
-
-def _check_rate(rate: Any) -> None:
-    if isinstance(rate, str) and rate != "auto":
-        if rate in SCHEDULES or rate in ("optimal", "adaptive"):
-            raise ValueError(
-                f"learning_rate={rate!r} is the name of a schedule; here learning_rate takes a "
-                'number or "auto", and the schedule is a parameter of its own: schedule='
-                f"{rate if rate in SCHEDULES else 'plateau'!r}."
-            )
-        check_choice("learning_rate", rate, ["auto"])
-    if not isinstance(rate, str):
-        check_number("learning_rate", rate, low=0, include="neither")
-
-
-def _check_batch_size(size: Any) -> None:
-    if size is None or (isinstance(size, str) and size == "auto"):
-        return
-    if isinstance(size, Real) and not isinstance(size, Integral):
-        check_number("batch_size", size, low=0, high=1, include="high")
-    elif isinstance(size, str):
-        check_choice("batch_size", size, ["auto", None])
-    else:
-        check_number("batch_size", size, low=1, integer=True)
+    return theta
 
 
 def _n_rows(batch_size: Any, n: int, optimizer: Any) -> int:
@@ -603,7 +481,7 @@ def _output_scale(loss: Loss, data: Batch, centred: bool) -> tuple[Any, Any, flo
     if centred:
         centre = loss.link_of_mean(mean)
     spread = np.ones_like(mean)
-    if loss.identity_link:
+    if loss.link_name() == "identity":
         spread = np.sqrt(weight @ np.square(columns - centre) / weight.sum())
         tiny = 10 * np.finfo(data.y.dtype).eps * np.abs(mean)
         spread = np.where(spread <= tiny, 1.0, spread)

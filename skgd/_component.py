@@ -108,7 +108,7 @@ def check_number(
     integer : bool
         Whether only whole numbers are taken.
     """
-    wanted: type = numbers.Integral if integer else numbers.Real
+    wanted: Any = numbers.Integral if integer else numbers.Real
     left = "[" if include in ("both", "low") and np.isfinite(low) else "("
     right = "]" if include in ("both", "high") and np.isfinite(high) else ")"
     what = f"{'a whole number' if integer else 'a number'} in {left}{low:g}, {high:g}{right}"
@@ -120,10 +120,13 @@ def check_number(
         raise ValueError(f"{parameter} takes {what}; got {value!r}.")
 
 
-def check_bool(parameter: str, value: Any) -> None:
-    """Raise a TypeError that names the parameter unless `value` is True or False."""
+def check_bool(parameter: str, value: Any, also: tuple[str, ...] = ()) -> None:
+    """Raise a TypeError that names the parameter unless `value` is True or False.
+
+    `also` lists strings to name in the message that the caller has dealt with.
+    """
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{parameter} takes True or False; got {value!r}.")
+        raise TypeError(f"{parameter} takes {_listed([True, False, *also])}; got {value!r}.")
 
 
 def _listed(choices: Iterable[Any]) -> str:

@@ -25,7 +25,7 @@ import numpy as np
 import scipy.special as sc
 
 from . import special
-from .special import traceable
+from .special import cast, euclidean_norm, getitem, join, log_abs_det, scatter
 
 LN2, LN10, SQRT2, SQRT_PI = math.log(2.0), math.log(10.0), math.sqrt(2.0), math.sqrt(math.pi)
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -44,64 +44,20 @@ class ForEvery:
         return functools.partial(self.formula, position)
 
 
-# -- primitives that NumPy spells as syntax or in several ways ------------------------------------
-
-
-@traceable
-def getitem(x: Any, index: Any) -> Any:
-    """Select ``x[index]``, by slices, integers or a mask."""
-    return x[index]
-
-
-@traceable
-def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """Add `g` into zeros at ``[index]``, the transpose of `getitem`."""
-    zeros = np.zeros(shape, dtype=g.dtype)
-    if _is_basic(index) or (isinstance(index, np.ndarray) and index.dtype == bool):
-        zeros[index] = g
-    else:  # an entry may have been selected more than once
-        np.add.at(zeros, index, g)
-    return zeros
-
-
-@traceable
-def join(axis: int | None, *arrays: Any) -> Any:
-    """Concatenate the arrays."""
-    return np.concatenate(arrays, axis=axis)
-
-
-@traceable
-def cast(x: Any, dtype: Any) -> Any:
-    """Give `x` another precision."""
-    return x.astype(dtype)
-
-
-@traceable
-def euclidean_norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    """Compute the square root of the sum of squares."""
-    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
-
-
-@traceable
-def log_abs_det(a: Any) -> Any:
-    """Compute the logarithm of the absolute value of the determinant."""
-    return np.linalg.slogdet(a)[1]
-
-
 # -- helpers of the formulas ----------------------------------------------------------------------
 
 
-def _is_basic(index: Any) -> bool:
-    """Say whether an index selects no entry twice for sure: slices, integers, None, Ellipsis."""
-    parts = index if isinstance(index, tuple) else (index,)
-    return all(p is None or p is ... or isinstance(p, (int, slice, np.integer)) for p in parts)
+def _keep(g: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Give what is left of x by a reduction its axes back, with length one."""
+    if axis is None or keepdims:
+        return g
+    reduced = _axes(axis, x.ndim)
+    return g[tuple(None if i in reduced else slice(None) for i in range(x.ndim))]
 
 
 def _spread(g: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Repeat a reduction's gradient along the axes that were reduced."""
-    if axis is not None and not keepdims:
-        g = np.expand_dims(g, axis)
-    return np.broadcast_to(g, x.shape)
+    return np.broadcast_to(_keep(g, x, axis, keepdims), x.shape)
 
 
 def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:
@@ -111,9 +67,9 @@ def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:
 
 def _share_equally(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Give the gradient of a maximum to the entries that attain it, in equal parts."""
-    attains = x == _spread(z, x, axis, keepdims)
+    attains = x == _keep(z, x, axis, keepdims)
     count = np.sum(attains, axis=axis, keepdims=keepdims, dtype=x.dtype)
-    return np.where(attains, _spread(g / count, x, axis, keepdims), 0.0)
+    return np.where(attains, _keep(g / count, x, axis, keepdims), 0.0)
 
 
 def _nonzero(x: Any, instead: float = 1.0) -> Any:
@@ -165,7 +121,7 @@ def _affine_w(g: Any, z: Any, X: Any, W: Any, b: Any = None) -> Any:
 
 def _prod_x(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     if np.all(x != 0):
-        return _spread(g * z, x, axis, keepdims) / x
+        return _keep(g * z, x, axis, keepdims) / x
     # The product of the others: a square of copies, each with one's own entry replaced by 1.
     kept = tuple(i for i in range(x.ndim) if i not in _axes(axis, x.ndim))
     order = kept + _axes(axis, x.ndim)
@@ -173,7 +129,7 @@ def _prod_x(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) ->
     flat = np.reshape(rows, (*rows.shape[: len(kept)], 1, -1))
     others = np.prod(np.where(np.eye(flat.shape[-1], dtype=bool), 1.0, flat), axis=-1)
     others = np.transpose(np.reshape(others, rows.shape), np.argsort(order))
-    return _spread(g, x, axis, keepdims) * others
+    return _keep(g, x, axis, keepdims) * others
 
 
 def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
@@ -182,13 +138,18 @@ def _axes(axis: Any, ndim: int) -> tuple[int, ...]:
     return tuple(i % ndim for i in (axis if isinstance(axis, tuple) else (axis,)))
 
 
+def _inverse(axes: Any, ndim: int) -> Any:
+    """Return the permutation that undoes a transposition."""
+    return None if axes is None else np.argsort(_axes(tuple(axes), ndim))
+
+
 def _norm_x(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    return _spread(g / _nonzero(z), x, axis, keepdims) * x  # 0 at 0
+    return _keep(g / _nonzero(z), x, axis, keepdims) * x  # 0 at 0
 
 
 def _logsumexp_x(g: Any, z: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
-    share = np.exp(x - _spread(_finite(z), x, axis, keepdims))  # -inf - -inf would be nan
-    return _spread(g, x, axis, keepdims) * share
+    share = np.exp(x - _keep(_finite(z), x, axis, keepdims))  # -inf - -inf would be nan
+    return _keep(g, x, axis, keepdims) * share
 
 
 def _softmax_x(g: Any, z: Any, x: Any, axis: Any = -1) -> Any:
@@ -357,7 +318,7 @@ DERIVATIVES: dict[Callable[..., Any], Any] = {
     np.squeeze:     (lambda g, z, x, axis=None: np.reshape(g, x.shape),),
     np.expand_dims: (lambda g, z, x, axis: np.reshape(g, x.shape),),
     np.transpose:   (lambda g, z, x, axes=None:
-                     np.transpose(g, axes and np.argsort(_axes(tuple(axes), x.ndim))),),
+                     np.transpose(g, _inverse(axes, x.ndim)),),
     np.swapaxes:    (lambda g, z, x, i, j: np.swapaxes(g, i, j),),
     np.broadcast_to: (lambda g, z, x, shape: g,),
     np.cumsum:      (lambda g, z, x, axis=None:
@@ -388,8 +349,6 @@ DERIVATIVES: dict[Callable[..., Any], Any] = {
     sc.gamma:       (lambda g, z, x: g * z * sc.psi(x),),
     sc.gammaln:     (lambda g, z, x: g * sc.psi(x),),
     sc.psi:         (lambda g, z, x: g * sc.zeta(2.0, x),),
-    sc.zeta:        (NotImplemented,
-                     lambda g, z, s, q: -g * s * sc.zeta(s + 1.0, q)),
     sc.betaln:      (lambda g, z, a, b: g * (sc.psi(a) - sc.psi(a + b)),
                      lambda g, z, a, b: g * (sc.psi(b) - sc.psi(a + b))),
     sc.expm1:       (lambda g, z, x: g * (z + 1.0),),
@@ -525,8 +484,9 @@ def _slogdet(a: Any) -> Any:
 
 
 def _select(condlist: Any, choicelist: Any, default: Any = 0) -> Any:
-    pairs = zip(reversed(condlist), reversed(choicelist), strict=True)
-    return functools.reduce(lambda rest, pair: np.where(*pair, rest), pairs, default)
+    for condition, choice in zip(reversed(condlist), reversed(choicelist), strict=True):
+        default = np.where(condition, choice, default)
+    return default
 
 
 def _reshape_all(rank: int) -> Callable[..., Any]:
@@ -554,6 +514,17 @@ def _hstack(tup: Any) -> Any:
 
 def _column_stack(tup: Any) -> Any:
     return join(1, *(np.reshape(a, (-1, 1)) if np.ndim(a) < 2 else a for a in tup))
+
+
+def _rearrange(function: Callable[..., Any], x: Any, *args: Any, **kwargs: Any) -> Any:
+    """Move entries as `function` does: let it move their numbers, and select by these."""
+    if isinstance(x, (np.ndarray, list, tuple)):  # what is traced is an argument that says where to
+        return NotImplemented
+    numbers = function(np.arange(x.size).reshape(x.shape), *args, **kwargs)
+    flat = np.reshape(x, -1)
+    if isinstance(numbers, (list, tuple)):
+        return type(numbers)(flat[i] for i in numbers)
+    return flat[numbers]
 
 
 COMPOSED: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -600,26 +571,27 @@ COMPOSED: dict[Callable[..., Any], Callable[..., Any]] = {
     np.column_stack: _column_stack,
     np.append: lambda arr, values, axis=None: join(axis, arr, values),
     np.full_like: lambda a, fill_value: np.zeros_like(a) + fill_value,
-    np.tril: lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k, dtype=bool), m, 0.0),
-    np.triu: lambda m, k=0: np.where(np.tri(*m.shape[-2:], k=k - 1, dtype=bool), 0.0, m),
+    np.tril: lambda m, k=0: np.where(np.tri(m.shape[-2], m.shape[-1], k, bool), m, 0.0),
+    np.triu: lambda m, k=0: np.where(np.tri(m.shape[-2], m.shape[-1], k - 1, bool), 0.0, m),
     np.copy: lambda a: np.positive(a),
     np.polyval: lambda p, x: functools.reduce(lambda total, c: total * x + c, p),
 }
 
-# Functions that move, repeat or drop entries of their first argument. The graph applies them to
-# the entries' numbers, and selects by the result.
+# Functions that move, repeat or drop entries of their first argument: `_rearrange` serves all.
 REARRANGING: set[Callable[..., Any]] = {
     np.array_split, np.delete, np.diag, np.diagonal, np.flip, np.fliplr, np.flipud, np.hsplit,
     np.moveaxis, np.repeat, np.roll, np.rollaxis, np.rot90, np.split, np.take, np.take_along_axis,
     np.tile, np.vsplit,
 }  # fmt: skip
 
+COMPOSED |= {function: functools.partial(_rearrange, function) for function in REARRANGING}
+
 CONSTANT: set[Callable[..., Any]] = {
     np.all, np.allclose, np.any, np.argmax, np.argmin, np.argpartition, np.argsort, np.argwhere,
-    np.around, np.array_equal, np.bincount, np.ceil, np.count_nonzero, np.digitize, np.empty_like,
+    np.around, np.array_equal, np.ceil, np.count_nonzero, np.digitize, np.empty_like,
     np.equal, np.flatnonzero, np.floor, np.floor_divide, np.greater, np.greater_equal,
     np.heaviside, np.isclose, np.iscomplexobj, np.isfinite, np.isinf, np.isnan, np.isrealobj,
     np.less, np.less_equal, np.logical_and, np.logical_not, np.logical_or, np.logical_xor, np.ndim,
     np.nonzero, np.not_equal, np.ones_like, np.result_type, np.rint, np.round, np.searchsorted,
-    np.shape, np.sign, np.signbit, np.size, np.trunc, np.unique, np.zeros_like,
+    np.shape, np.sign, np.signbit, np.size, np.trunc, np.zeros_like,
 }  # fmt: skip

@@ -11,11 +11,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
+from skgd._parameters import resolve_loss
+from skgd.losses import Loss
 from skgd.objective import Batch
 
 
+def _loss_of(estimator: Any) -> Loss:
+    return resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+
+
 def _has_proba(estimator: Any) -> bool:
-    if not estimator._loss().has_proba:
+    if not _loss_of(estimator).has_proba:
         raise AttributeError(
             f"predict_proba needs a loss that gives probabilities; loss={estimator.loss!r} "
             'does not. Use loss="log_loss", "modified_huber" or "focal", or wrap the '
@@ -42,7 +48,7 @@ class RegressorTarget(RegressorMixin):
         """
         raw = self._raw(X)
         with np.errstate(over="ignore"):
-            return self._loss().inverse_link(raw)
+            return _loss_of(self).inverse_link(raw)
 
     def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
@@ -133,7 +139,7 @@ class ClassifierTarget(ClassifierMixin):
         -------
         p : ndarray of shape (n_samples, n_classes)
         """
-        p = self._loss().inverse_link(self._raw(X))
+        p = _loss_of(self).inverse_link(self._raw(X))
         return np.column_stack([1 - p, p]) if p.ndim == 1 else p
 
     @available_if(_has_proba)

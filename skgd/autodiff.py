@@ -33,12 +33,11 @@ from ._derivatives import COMPOSED, CONSTANT, DERIVATIVES, REARRANGING
 
 __all__ = ["Traced", "grad", "value_and_grad", "value_and_gradients", "value_and_vjp"]
 
-_NUMERIC = 'or let the gradient be measured: gradient="numeric"'
 _INSTEAD = (
     "np.asarray, math.*, float(), np.vectorize and the like would cut the graph. Write it in "
     "NumPy functions (np.exp for math.exp, np.stack for an array of traced values, np.where for "
-    "a choice) or those of skgd.special (logsumexp, softmax, affine for a sparse matrix); x.value "
-    f"is the plain array, a constant to the derivative; {_NUMERIC}"
+    "a choice) or those of skgd.special (logsumexp, softmax, affine for a sparse matrix). "
+    "x.value is the plain array, a constant to the derivative"
 )
 
 _counter = itertools.count()
@@ -100,14 +99,14 @@ class Traced:
     array([2., 4.])
     """
 
-    __slots__ = ("index", "trace", "value")
+    __slots__ = ("_index", "_trace", "value")
     __array_priority__ = 1000.0
     __pandas_priority__ = 100_000
 
     def __init__(self, value: Any, trace: _Trace, index: int):
         self.value = value
-        self.trace = trace
-        self.index = index
+        self._trace = trace
+        self._index = index
 
     # NumPy's protocols
 
@@ -168,7 +167,7 @@ class Traced:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, index: Any) -> Any:
-        return _record(_derivatives.getitem, (self, index))
+        return _record(special.getitem, (self, index))
 
     def reshape(self, *shape: Any, order: Any = "C") -> Any:
         """As an array's method."""
@@ -194,33 +193,26 @@ class Traced:
             return functools.partial(getattr(np, name), self)
         if name in _IN_PLACE:
             _refuse_in_place(f"x.{name}()")
-        raise AttributeError(
-            f"{_user_line()}: a traced value has no attribute {name!r}. Use the function np.{name} "
-            f"if there is one, {_NUMERIC}."
-        )
+        _stop(AttributeError, f"a traced value has no {name!r}; use np.{name} if there is one")
 
     # what it must not become
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise TypeError(f"{_user_line()}: a traced value can't become a plain array. {_INSTEAD}.")
+        _stop(TypeError, f"a traced value can't become a plain array. {_INSTEAD}")
 
     def __float__(self) -> NoReturn:
-        raise TypeError(f"{_user_line()}: a traced value can't become a number. {_INSTEAD}.")
+        _stop(TypeError, f"a traced value can't become a number. {_INSTEAD}")
 
     __int__ = __complex__ = __float__
 
     def __bool__(self) -> NoReturn:
-        raise TypeError(
-            f"{_user_line()}: a traced value has no truth value. Use np.where rather than `if` or "
-            f"`and`, or compare it, as in `x != 0`, which gives plain booleans; {_NUMERIC}."
-        )
+        hint = "Use np.where, not `if` or `and`; or compare it (x != 0), which gives plain booleans"
+        _stop(TypeError, f"a traced value has no truth value. {hint}")
 
     def astype(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise: the graph keeps the precision of the values it is given."""
-        raise TypeError(
-            f"{_user_line()}: a traced value keeps its dtype. Leave astype out, or convert the "
-            f"arrays that it meets, {_NUMERIC}."
-        )
+        hint = "Leave astype out, or convert the arrays that it meets"
+        _stop(TypeError, f"a traced value keeps its dtype. {hint}")
 
     def item(self, *args: Any) -> NoReturn:
         """Raise, as `float` does."""
@@ -231,11 +223,12 @@ class Traced:
 
 
 # Methods that take the same arguments as NumPy's function of that name.
-_METHODS = frozenset(
-    "all any argmax argmin argsort clip copy cumsum diagonal dot max mean min nonzero prod ravel "
-    "repeat round searchsorted squeeze std sum swapaxes take trace var".split()
-)
-_IN_PLACE = frozenset(("fill", "itemset", "partition", "put", "resize", "setfield", "sort"))
+_METHODS = {
+    "all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumsum", "diagonal", "dot", "max",
+    "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std",
+    "sum", "swapaxes", "take", "trace", "var",
+}  # fmt: skip
+_IN_PLACE = {"fill", "itemset", "partition", "put", "resize", "setfield", "sort"}
 
 
 # -- recording ------------------------------------------------------------------------------------
@@ -248,19 +241,19 @@ def _record(function: Any, args: Sequence[Any], kwargs: dict[str, Any] = _NO_KWA
     """Call a function of the table and write a node on the newest tape among its arguments."""
     trace: Any = None
     for arg in args:
-        if arg.__class__ is Traced and (trace is None or arg.trace.age > trace.age):
-            trace = arg.trace
+        if arg.__class__ is Traced and arg._trace is not trace:
+            trace = arg._trace if trace is None or arg._trace.age > trace.age else trace
     formulas = DERIVATIVES[function]
     plain: list[Any] = []
     parents: list[Any] = []
     for position, arg in enumerate(args):
         if arg.__class__ is Traced:
-            if arg.trace is trace:
+            if arg._trace is trace:
                 formula = formulas[position] if position < len(formulas) else NotImplemented
                 if formula is NotImplemented:
                     _refuse(function, f" by its argument {position + 1}")
                 if formula is not None:
-                    parents.append((arg.index, position, formula))
+                    parents.append((arg._index, position, formula))
                 arg = arg.value
         elif arg.__class__ not in _ARRAYS_AND_NUMBERS and function.__class__ is np.ufunc:
             arg = _as_operand(arg)
@@ -275,8 +268,11 @@ def _record(function: Any, args: Sequence[Any], kwargs: dict[str, Any] = _NO_KWA
 
 def _call(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Find a function in the tables, and call it."""
-    if kwargs:
-        args, kwargs = _normalised(function, args, kwargs)
+    known = _keywords(function) if kwargs else ()
+    for key, arg in kwargs.items():
+        if key not in known or arg.__class__ is Traced or arg is np._NoValue:
+            args, kwargs = _normalised(function, args, kwargs)
+            break
     if function in DERIVATIVES:
         return _record(function, args, kwargs)
     if function in COMPOSED:
@@ -284,8 +280,6 @@ def _call(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         if result is NotImplemented:
             _refuse(function, " with these arguments")
         return result
-    if function in REARRANGING and args[0].__class__ is Traced:
-        return _rearrange(function, *args, **kwargs)
     if function in CONSTANT:
         return function(*map(_plain, args), **kwargs)
     _refuse(function)
@@ -307,14 +301,10 @@ def _call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str
     _refuse(ufunc, f" in the form .{method}")
 
 
-_REDUCTIONS = {
-    np.add: np.sum,
-    np.multiply: np.prod,
-    np.maximum: np.max,
-    np.minimum: np.min,
-    np.logical_or: np.any,
-    np.logical_and: np.all,
-}
+_REDUCTIONS: dict[Any, Callable[..., Any]] = {
+    np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
+    np.logical_or: np.any, np.logical_and: np.all,
+}  # fmt: skip
 
 
 def _normalised(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -332,31 +322,23 @@ def _normalised(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
         except (TypeError, ValueError):
             _refuse(function, " with a traced value passed by name")
         args, kwargs = bound.args, bound.kwargs
-    known = _keywords(function)
-    if known is not None and not kwargs.keys() <= known:
-        _refuse(function, f" with {', '.join(f'{key}=' for key in kwargs.keys() - known)}")
+    unknown = kwargs.keys() - _keywords(function)
+    if unknown and function in DERIVATIVES.keys() | COMPOSED.keys():
+        _refuse(function, f" with {', '.join(f'{key}=' for key in sorted(unknown))}")
     return args, kwargs
 
 
 @functools.cache
-def _keywords(function: Any) -> frozenset[str] | None:
-    """Name the keywords that the tables know of; None if there is no restriction."""
+def _keywords(function: Any) -> frozenset[str]:
+    """Name the keywords that the tables know of."""
     if function in DERIVATIVES:
-        formula = next(f for f in (*DERIVATIVES[function][:3],) if callable(f))
-    elif function in COMPOSED:
-        formula = COMPOSED[function]
+        row = DERIVATIVES[function]
+        formula = next(row[i] for i in range(len(row)) if callable(row[i]))
+    elif function in REARRANGING:  # all that the function itself takes
+        formula = function
     else:
-        return None
-    return frozenset(inspect.signature(formula).parameters)
-
-
-def _rearrange(function: Any, x: Any, *args: Any, **kwargs: Any) -> Any:
-    """Move entries as `function` does: let it move their numbers, and select by these."""
-    numbers = function(np.arange(x.size).reshape(x.shape), *args, **kwargs)
-    flat = np.reshape(x, -1)
-    if isinstance(numbers, (list, tuple)):
-        return type(numbers)(flat[i] for i in numbers)
-    return flat[numbers]
+        formula = COMPOSED.get(function, lambda: None)
+    return frozenset(inspect.signature(formula).parameters) - {"out"}
 
 
 def _plain(x: Any) -> Any:
@@ -371,15 +353,13 @@ def _plain(x: Any) -> Any:
 def _as_operand(x: Any) -> Any:
     """Make an array of a list or a data frame that meets a traced value in an operator."""
     if scipy.sparse.issparse(x):
-        raise TypeError(
-            f"{_user_line()}: a sparse matrix meets a traced value; use skgd.special.affine(X, W)."
-        )
+        _stop(TypeError, "a sparse matrix meets a traced value. Use skgd.special.affine(X, W)")
     return x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x)
 
 
 # -- errors ---------------------------------------------------------------------------------------
 
-_LIBRARIES = tuple(os.path.dirname(m.__file__) + os.sep for m in (np, scipy, sklearn))
+_LIBRARIES = tuple(m.__path__[0] + os.sep for m in (np, scipy, sklearn))
 _OWN = (__file__, special.__file__, _derivatives.__file__, functools.__file__)
 
 
@@ -395,24 +375,26 @@ def _user_line() -> str:
 
 
 def _name(function: Any) -> str:
+    name = function.__name__
     for module, prefix in ((np, "np"), (scipy.special, "scipy.special")):
-        if getattr(module, function.__name__, None) is function:
-            return f"{prefix}.{function.__name__}"
-    return f"{getattr(function, '__module__', 'numpy')}.{function.__name__}"
+        if getattr(module, name, None) is function:
+            return f"{prefix}.{name}"
+    return f"{getattr(function, '__module__', 'ufunc')}.{name}"
+
+
+def _stop(error: type[Exception], what: str) -> NoReturn:
+    way_out = 'or let the gradient be measured: gradient="numeric"'
+    raise error(f"{_user_line()}: {what}; {way_out}.")
 
 
 def _refuse(function: Any, how: str = "") -> NoReturn:
-    raise NotImplementedError(
-        f"{_user_line()}: the derivative of {_name(function)}{how} is not in the graph's table. "
-        f"Write it in other NumPy functions, {_NUMERIC}."
-    )
+    what = f"the derivative of {_name(function)}{how} is not in the graph's table"
+    _stop(NotImplementedError, f"{what}. Write it in other NumPy functions")
 
 
 def _refuse_in_place(what: str) -> NoReturn:
-    raise TypeError(
-        f"{_user_line()}: traced values can't be written in place ({what}). Build a new array, "
-        f"with np.where, np.concatenate or np.stack, {_NUMERIC}."
-    )
+    hint = "Build a new array, with np.where, np.concatenate or np.stack"
+    _stop(TypeError, f"traced values can't be written in place ({what}). {hint}")
 
 
 # -- the backward pass ----------------------------------------------------------------------------
@@ -443,17 +425,19 @@ def _match(g: Any, x: Any) -> Any:
         g = _unbroadcast(g, shape)
     if g.dtype != x.dtype:
         if g.dtype.kind == "c":
-            raise NotImplementedError(f"The graph has no complex derivatives; {_NUMERIC}.")
-        g = _derivatives.cast(g, x.dtype)
+            _stop(NotImplementedError, "the graph has no derivatives of complex numbers")
+        g = special.cast(g, x.dtype)
     return g
 
 
 def _unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum over the axes that broadcasting added or stretched."""
-    added = g.ndim - len(shape)
-    stretched = [added + i for i, n in enumerate(shape) if n == 1 and g.shape[added + i] != 1]
-    g = np.sum(g, axis=(*range(added), *stretched), keepdims=True)
-    return np.reshape(g, shape)
+    for _ in range(g.ndim - len(shape)):
+        g = np.add.reduce(g, 0)
+    for axis, n in enumerate(shape):
+        if n == 1 and g.shape[axis] != 1:
+            g = np.sum(g, axis=axis, keepdims=True)
+    return g
 
 
 # -- the public functions -------------------------------------------------------------------------
@@ -490,7 +474,7 @@ def value_and_vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[A
     trace = _Trace()
     values = [_as_input(arg) for arg in args]
     output = fun(*[trace.wrap(value) for value in values])
-    reached = output.__class__ is Traced and output.trace is trace
+    reached = output.__class__ is Traced and output._trace is trace
 
     def pullback(g: Any) -> list[Any]:
         gradients: list[Any] = [None] * len(values)
@@ -498,7 +482,7 @@ def value_and_vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[A
             seed = g if g.__class__ is Traced else np.asarray(g, dtype=output.dtype)
             if seed.shape != output.shape:
                 raise ValueError(f"v has shape {seed.shape}, but the value has {output.shape}.")
-            gradients = _backward(trace, output.index, seed, len(values))
+            gradients = _backward(trace, output._index, seed, len(values))
         gradients = _owned(gradients, values)
         for i, arg in enumerate(args):
             if isinstance(arg, (int, float)) and gradients[i].__class__ is not Traced:
@@ -630,12 +614,12 @@ def value_and_gradients(
     """
     trace = _Trace()
     output = fun(*[trace.wrap(array) for array in arrays])
-    if output.__class__ is not Traced or output.trace is not trace:
+    if output.__class__ is not Traced or output._trace is not trace:
         _check_scalar(output)
         return float(output), _owned([None] * len(arrays), arrays)
     value = output.value
     _check_scalar(value)
-    gradients = _backward(trace, output.index, value.dtype.type(1), len(arrays))
+    gradients = _backward(trace, output._index, value.dtype.type(1), len(arrays))
     return float(value), _owned(gradients, arrays)
 
 

@@ -220,7 +220,7 @@ class _Stepper:
 
     def step(self, batch: Batch, *, last: bool) -> float:
         """Evaluate J and its gradient on the batch, and move. Returns J before the move."""
-        progress, plan, u = self.progress, self.plan, self.progress.u
+        progress, u = self.progress, self.progress.u
         loss = self.gradient_of(u, batch, self.gradient)
         progress.gradient_evaluations += 1
         progress.loss_evaluations += self.gradient_of.losses_per_call
@@ -305,7 +305,7 @@ class Batches:
 
 
 def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:
-    """Function that takes rows of `array`: into one buffer, or as a new CSR matrix."""
+    """Return a function that takes rows of `array`: into one buffer, or as a new CSR matrix."""
     if sparse.issparse(array):
         return lambda rows: array[rows]
     buffer = np.empty((size, *array.shape[1:]), dtype=array.dtype)

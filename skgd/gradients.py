@@ -40,7 +40,7 @@ class GradientSource(Component):
     def bind(
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
-        """Function ``(u, batch, gradient) -> value`` for this objective.
+        """Return a function ``(u, batch, gradient) -> value`` for this objective.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class Analytic(GradientSource):
     def bind(
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
-        """Function ``(u, batch, gradient) -> value`` for this objective."""
+        """Return a function ``(u, batch, gradient) -> value`` for this objective."""
         return _ByHand(objective, dtype, coordinates)
 
 
@@ -102,7 +102,7 @@ class Backprop(GradientSource):
     def bind(
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
-        """Function ``(u, batch, gradient) -> value`` for this objective."""
+        """Return a function ``(u, batch, gradient) -> value`` for this objective."""
         return _ByGraph(objective, dtype, coordinates)
 
 
@@ -155,7 +155,7 @@ class Numeric(GradientSource):
     def bind(
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
-        """Function ``(u, batch, gradient) -> value`` for this objective."""
+        """Return a function ``(u, batch, gradient) -> value`` for this objective."""
         if self.method == "cs":
             _check_holomorphic(objective)
         return _ByMeasurement(objective, dtype, coordinates, self.method, self.rel_step)
@@ -272,17 +272,18 @@ class _ByMeasurement:
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         moved = u.astype(np.result_type(u, np.complex64)) if self._complex else u.copy()
-        theta = np.empty_like(moved)
-        model, coordinates = self.objective.model, self.coordinates
+        theta = self.coordinates.to_theta(moved, out=np.empty_like(moved))
+        layers = self.objective.model.layers(theta)
 
         def value() -> Any:
-            return self.objective.smooth(model.layers(coordinates.to_theta(moved, theta)), batch)
+            self.coordinates.to_theta(moved, out=theta)
+            return self.objective.smooth(layers, batch)
 
         at_u = value()
         for j, x in enumerate(u):
             gradient[j] = self.difference(value, moved, j, self.rel_step * max(1.0, abs(x)), at_u)
             moved[j] = x
-        gradient /= coordinates.unit
+        gradient /= self.coordinates.unit
         return float(np.real(at_u))
 
 

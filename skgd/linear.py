@@ -9,14 +9,21 @@ from scipy import sparse
 
 from skgd._base import GradientLearner
 from skgd._targets import ClassifierTarget, RegressorTarget
+from skgd.coordinates import Coordinates
+from skgd.gradients import GradientSource
 from skgd.models import FeedForward
 
 __all__ = ["GDClassifier", "GDRegressor"]
+
+_FARTHEST_START = 3.0  # spreads of y between the first intercept and the mean
 
 
 class LinearParameters:
     """Theta as `coef_` and `intercept_`; the start is zero."""
 
+    _task: str
+    fit_intercept: bool
+    n_features_in_: int
     _default_gradient = "analytic"
 
     def sparsify(self) -> Any:
@@ -48,8 +55,14 @@ class LinearParameters:
             linear_shape=(n_features,) if flat else (n_outputs, n_features),
         )
 
-    def _initial_u(self, model: FeedForward, rng: np.random.Generator) -> np.ndarray:
-        return np.zeros(model.n_parameters)
+    def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
+        """Theta = 0, or an intercept some spreads from the mean of y where 0 is farther off.
+
+        The start is not the mean itself: there the intercept's gradient under squared loss is
+        rounding noise, which Adam and its kin divide by its own size.
+        """
+        u = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
+        return np.clip(u, -_FARTHEST_START, _FARTHEST_START)
 
     def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
         arrays = model.unpack(theta)

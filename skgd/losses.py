@@ -109,6 +109,10 @@ class Loss(Component):
         """
         return raw
 
+    def link_name(self, n_outputs: int = 1) -> str:
+        """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ..."""
+        return "identity"
+
     def link_of_mean(self, mean: Any) -> Any:
         """Raw output of the constant model that predicts `mean`: a place to start from.
 
@@ -443,6 +447,9 @@ class Poisson(Loss):
         mean -= y
         return value, mean
 
+    def link_name(self, n_outputs: int = 1) -> str:
+        return "exponential"
+
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
         return _exp(raw)
 
@@ -495,6 +502,9 @@ class Gamma(Loss):
         t = raw - np.log(y)
         excess = _expm1(-t)
         return _per_sample(t + excess), -excess
+
+    def link_name(self, n_outputs: int = 1) -> str:
+        return "exponential"
 
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
         return _exp(raw)
@@ -571,6 +581,9 @@ class LogLoss(Loss):
         e -= y
         return value, e
 
+    def link_name(self, n_outputs: int = 1) -> str:
+        return "logistic" if n_outputs == 1 else "softmax"
+
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
         return _probability(raw)
 
@@ -620,11 +633,15 @@ class Focal(Loss):
     def value(self, y: np.ndarray, raw: Any) -> Any:
         # By the margin m of the true class, p_t = expit(m) and 1 - p_t = expit(-m): both
         # logarithms are softplus, and neither probability is rounded to 0 or 1 first. With
-        # more classes m is the raw output less the logsumexp of all the others.
+        # more classes m is the raw output less the logsumexp of all the others; the highest of
+        # them goes first, so that raw outputs which are large together leave no rounding error.
         if y.ndim == 1:
             m = (2.0 * y - 1.0) * raw
         else:
-            m = np.sum(y * raw, axis=1) - logsumexp(np.where(y > 0.5, -np.inf, raw), axis=1)
+            others = np.where(y > 0.5, -np.inf, raw)
+            highest = np.max(others, axis=1, keepdims=True)
+            m = np.sum(y * raw, axis=1, keepdims=True) - highest
+            m = (m - logsumexp(others - highest, axis=1, keepdims=True))[:, 0]
         return np.exp(-float(self.gamma) * softplus(m)) * softplus(-m)
 
     def gradient(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
@@ -639,8 +656,8 @@ class Focal(Loss):
         highest = np.max(others, axis=1, keepdims=True)
         e = np.exp(others - highest)
         total = np.sum(e, axis=1, keepdims=True)
-        m = np.sum(y * raw, axis=1) - (highest + np.log(total))[:, 0]
-        value, slope = self._of_margin(m)
+        m = (np.sum(y * raw, axis=1, keepdims=True) - highest) - np.log(total)
+        value, slope = self._of_margin(m[:, 0])
         return value, slope[:, np.newaxis] * (y - e / total)
 
     def _of_margin(self, m: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -653,6 +670,9 @@ class Focal(Loss):
         cost = log1p_e + np.maximum(-m, 0.0)
         fade = np.exp(-gamma * (log1p_e + np.maximum(m, 0.0)))
         return fade * cost, -fade * (gamma * p * cost + miss)
+
+    def link_name(self, n_outputs: int = 1) -> str:
+        return "logistic" if n_outputs == 1 else "softmax"
 
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
         return _probability(raw)

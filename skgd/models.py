@@ -94,7 +94,7 @@ class FeedForward:
         return {block.name: block.of(theta) for block in self.blocks}
 
     def layers(self, theta: np.ndarray) -> Layers:
-        """Views ``(W, b)`` into `theta`; W is (units before, units after), b may be None."""
+        """Return views ``(W, b)`` into `theta`; W is (units before, units after), b may be None."""
         arrays = [block.of(theta) for block in self.blocks]
         weights = arrays[: self.n_layers]
         if self.linear_shape is not None:  # coef is stored as scikit-learn shows it

@@ -9,8 +9,11 @@ import numpy as np
 
 from skgd._base import GradientLearner
 from skgd._component import check_number, resolve
+from skgd._parameters import Components, check_parameters, resolve_loss
 from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import ACTIVATIONS, Activation
+from skgd.coordinates import Coordinates
+from skgd.gradients import GradientSource
 from skgd.models import FeedForward
 
 __all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
@@ -21,9 +24,12 @@ class NetworkParameters:
 
     _default_gradient = "backprop"
 
-    def _check_numbers(self) -> None:
-        super()._check_numbers()
+    hidden_layer_sizes: Any
+    activation: Any
+
+    def _components(self) -> Components:
         self._check_activations(len(self._check_hidden()))
+        return check_parameters(self)
 
     def _check_hidden(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes
@@ -54,17 +60,18 @@ class NetworkParameters:
         return self._network((n_features, *self._check_hidden(), n_outputs))
 
     def _fitted_model(self) -> FeedForward:
-        """The network as it was fitted, whatever `hidden_layer_sizes` says by now."""
+        """Return the network as it was fitted, whatever `hidden_layer_sizes` says by now."""
         sizes = [len(W) for W in self.coefs_]
         return self._network((*sizes, self._n_outputs()))
 
-    def _initial_u(self, model: FeedForward, rng: np.random.Generator) -> np.ndarray:
+    def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
         """Uniform weights whose variance keeps the signal's size from layer to layer.
 
         ``2 / (fan_in + fan_out)`` for saturating units (Glorot & Bengio 2010), ``2 / fan_in``
         for rectifiers (He et al. 2015), ``1 / fan_in`` for self-normalising ones (LeCun et
         al. 1998; Klambauer et al. 2017); intercepts start at 0.
         """
+        model = coordinates.model
         u = np.zeros(model.n_parameters)
         fillings = [activation.init for activation in model.activations] + ["glorot"]
         for (W, _), filling in zip(model.layers(u), fillings, strict=True):
@@ -74,11 +81,12 @@ class NetworkParameters:
 
     def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
         layers = model.layers(theta)
+        loss = resolve_loss(self.loss, self._task, type(self).__name__)
         self.coefs_ = [W.copy() for W, _ in layers]
         self.intercepts_ = [b.copy() for _, b in layers]
         self.n_layers_ = len(layers) + 1
         self.n_outputs_ = model.n_outputs
-        self.out_activation_ = self._loss().link_name(model.n_outputs)
+        self.out_activation_ = loss.link_name(model.n_outputs)
 
     def _pack(self) -> np.ndarray:
         return np.concatenate([a.ravel() for a in (*self.coefs_, *self.intercepts_)])

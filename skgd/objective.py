@@ -37,8 +37,15 @@ class Batch(NamedTuple):
     weight: np.ndarray | None
 
     def rows(self, index: np.ndarray) -> Batch:
-        """The rows of `index`, in new arrays."""
-        return Batch(*(None if array is None else array[index] for array in self))
+        """Return the rows of `index`, in new arrays."""
+        weight = None if self.weight is None else self.weight[index]
+        return Batch(self.X[index], self.y[index], weight)
+
+    def astype(self, dtype: Any) -> Batch:
+        """Return the batch in this dtype; nothing is copied that has it."""
+        return Batch(
+            *(None if array is None else array.astype(dtype, copy=False) for array in self)
+        )
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,12 @@ class Optimizer(Component, ABC):
     # the right order of magnitude for the next, whatever the units of its loss.
     scale_free: bool = False
 
+    # The rates that learning_rate="auto" takes for a linear model and for a network, in
+    # coordinates in which inputs, outputs and J are of order one. Unless the rule is scale_free,
+    # the first is in units of 1 / curvature of J.
+    linear_rate: float = 1.0
+    network_rate: float = 0.1
+
     # True when the rule compares one gradient with the next, so that both must belong to the same
     # function. The gradients of two mini-batches do not.
     full_batch_only: bool = False

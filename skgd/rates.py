@@ -42,12 +42,11 @@ def automatic_rate(
     -------
     rate : float
     """
-    model = coordinates.model
+    if coordinates.model.hidden_layer_sizes:
+        return optimizer.network_rate
     if optimizer.scale_free:
-        return optimizer.auto_rate_network if model.hidden_layer_sizes else optimizer.auto_rate
-    if model.hidden_layer_sizes:
-        return optimizer.auto_rate_network
-    return optimizer.auto_rate / _curvature(loss, data, coordinates, batch_size)
+        return optimizer.linear_rate
+    return optimizer.linear_rate / _curvature(loss, data, coordinates, batch_size)
 
 
 def _curvature(loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int) -> float:

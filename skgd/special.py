@@ -241,3 +241,53 @@ def _top(x: np.ndarray, axis: int | tuple[int, ...] | None) -> Any:
     """
     top = np.max(x.real if x.dtype.kind == "c" else x, axis=axis, keepdims=True)
     return top if np.isfinite(top).all() else np.where(np.isfinite(top), top, 0)
+
+
+# -- nodes of the graph for what NumPy spells as syntax, or in several ways ----------------------
+
+
+@traceable
+def getitem(x: Any, index: Any) -> Any:
+    """Select ``x[index]``, by slices, integers or a mask."""
+    return x[index]
+
+
+@traceable
+def scatter(g: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """Add `g` into zeros at ``[index]``, the transpose of `getitem`."""
+    zeros = np.zeros(shape, dtype=g.dtype)
+    if _is_basic(index) or (isinstance(index, np.ndarray) and index.dtype == bool):
+        zeros[index] = g
+    else:  # an entry may have been selected more than once
+        np.add.at(zeros, index, g)
+    return zeros
+
+
+@traceable
+def join(axis: int | None, *arrays: Any) -> Any:
+    """Concatenate the arrays."""
+    return np.concatenate(arrays, axis=axis)
+
+
+@traceable
+def cast(x: Any, dtype: Any) -> Any:
+    """Give `x` another precision."""
+    return x.astype(dtype)
+
+
+@traceable
+def euclidean_norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
+    """Compute the square root of the sum of squares."""
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+@traceable
+def log_abs_det(a: Any) -> Any:
+    """Compute the logarithm of the absolute value of the determinant."""
+    return np.linalg.slogdet(a)[1]
+
+
+def _is_basic(index: Any) -> bool:
+    """Say whether an index selects no entry twice for sure: slices, integers, None, Ellipsis."""
+    parts = index if isinstance(index, tuple) else (index,)
+    return all(p is None or p is ... or isinstance(p, (int, slice, np.integer)) for p in parts)

@@ -13,7 +13,7 @@ from skgd.objective import Batch, Objective
 
 
 def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) -> Monitor:
-    """Function ``progress -> (validation loss, validation score)`` for the loop.
+    """Return a function ``progress -> (validation loss, validation score)`` for the loop.
 
     Parameters
     ----------

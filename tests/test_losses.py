@@ -34,10 +34,10 @@ from skgd.losses import (
 )
 
 OTHER_SETTINGS = [
-    Huber(delta=0.3),
+    Huber(delta=np.float64(0.3)),
     EpsilonInsensitive(epsilon=0.0),
-    SquaredEpsilonInsensitive(epsilon=1.0),
-    Quantile(quantile=0.1),
+    SquaredEpsilonInsensitive(epsilon=np.float64(1.0)),
+    Quantile(quantile=np.float64(0.1)),
     Focal(gamma=0.0),
     Focal(gamma=0.5),
     Focal(gamma=np.float64(3.0)),

@@ -1,0 +1,168 @@
+"""An estimator's parameters, checked and resolved into components, before any data is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from skgd._component import check_bool, check_choice, check_number, resolve
+from skgd.gradients import GRADIENTS, GradientSource
+from skgd.losses import LOSSES, Loss, losses_for
+from skgd.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from skgd.penalties import PENALTIES, ElasticNet, Penalty
+from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
+
+
+@dataclass(frozen=True)
+class Components:
+    """The exchangeable parts of a learner as objects."""
+
+    loss: Loss
+    source: GradientSource
+    optimizer: Optimizer | LBFGS
+    schedule: Schedule
+    penalty: Penalty
+
+
+def check_parameters(estimator: Any) -> Components:
+    """Check every parameter that all estimators have; turn names into components.
+
+    Raises
+    ------
+    ValueError, TypeError
+        It names the parameter and what it takes.
+    """
+    _check_numbers(estimator)
+    gradient = estimator.gradient
+    if isinstance(gradient, str) and gradient == "auto":
+        gradient = estimator._default_gradient
+    components = Components(
+        loss=resolve_loss(estimator.loss, estimator._task, type(estimator).__name__),
+        source=resolve("gradient", gradient, GRADIENTS, GradientSource, extra=("auto",)),
+        optimizer=resolve("optimizer", estimator.optimizer, OPTIMIZERS, (Optimizer, LBFGS)),
+        schedule=resolve_schedule(estimator.schedule),
+        penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
+    )
+    _check_together(estimator, components)
+    return components
+
+
+def resolve_loss(loss: Any, task: str, name: str) -> Loss:
+    """Loss object for a regressor or a classifier."""
+    table = losses_for(task)
+    row = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
+    if row is not None and issubclass(row, Loss) and row.task != task:
+        raise ValueError(
+            f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}."
+        )
+    return resolve("loss", loss, table, Loss)
+
+
+def _resolve_penalty(penalty: Any, l1_ratio: float) -> Penalty:
+    if isinstance(penalty, str) and penalty == "elasticnet":
+        return ElasticNet(l1_ratio=l1_ratio)
+    return resolve("penalty", penalty, PENALTIES, Penalty)
+
+
+def _check_numbers(estimator: Any) -> None:
+    _check_rate(estimator.learning_rate)
+    check_number("alpha", estimator.alpha, low=0)
+    check_number("l1_ratio", estimator.l1_ratio, low=0, high=1)
+    _check_batch_size(estimator.batch_size)
+    check_number("max_iter", estimator.max_iter, low=1, integer=True)
+    if estimator.tol is not None:
+        check_number("tol", estimator.tol, low=0)
+    check_number("n_iter_no_change", estimator.n_iter_no_change, low=1, integer=True)
+    if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
+        check_bool("early_stopping", estimator.early_stopping, also=("auto",))
+    check_number(
+        "validation_fraction", estimator.validation_fraction, low=0, high=1, include="neither"
+    )
+    if estimator.clip_norm is not None:
+        check_number("clip_norm", estimator.clip_norm, low=0, include="neither")
+    if not isinstance(estimator.average, (bool, np.bool_)):
+        check_number("average", estimator.average, low=0, integer=True)
+    for name in ("warm_start", "shuffle", "fit_intercept"):
+        if hasattr(estimator, name):
+            check_bool(name, getattr(estimator, name))
+    if not isinstance(estimator.verbose, (bool, np.bool_)):
+        check_number("verbose", estimator.verbose, low=0, integer=True)
+    weight = getattr(estimator, "class_weight", None)
+    if not (weight is None or isinstance(weight, Mapping)):
+        check_choice("class_weight", weight, ["balanced", None])
+
+
+def _check_rate(rate: Any) -> None:
+    if not isinstance(rate, str):
+        check_number("learning_rate", rate, low=0, include="neither")
+    elif rate != "auto":
+        named_elsewhere = {"optimal": "invscaling", "adaptive": "plateau"}
+        schedule = rate if rate in SCHEDULES else named_elsewhere.get(rate)
+        if schedule is not None:
+            raise ValueError(
+                f"learning_rate={rate!r} names a schedule; here learning_rate takes a number or "
+                f"'auto', and the schedule is a parameter of its own: schedule={schedule!r}."
+            )
+        raise ValueError(f"learning_rate takes a number above 0 or 'auto'; got {rate!r}.")
+
+
+def _check_batch_size(size: Any) -> None:
+    if isinstance(size, str):
+        check_choice("batch_size", size, ["auto"])
+    elif isinstance(size, Real) and not isinstance(size, (Integral, bool, np.bool_)):
+        check_number("batch_size", size, low=0, high=1, include="high")
+    elif size is not None:
+        check_number("batch_size", size, low=1, integer=True)
+
+
+def _check_together(estimator: Any, components: Components) -> None:
+    """Raise for settings that are right alone and wrong together."""
+    optimizer = components.optimizer
+    mini_batches = not (estimator.batch_size is None or estimator.batch_size == "auto")
+    scheduled = components.schedule.get_params() != {} or type(components.schedule) is not type(
+        resolve_schedule("constant")
+    )
+    if isinstance(optimizer, LBFGS):
+        clashes = {
+            "batch_size": mini_batches,
+            "schedule": scheduled,
+            "clip_norm": estimator.clip_norm is not None,
+            "average": estimator.average is not False,
+        }
+        for name, clash in clashes.items():
+            if clash:
+                raise ValueError(
+                    f'optimizer="lbfgs" solves the full batch by line searches, so '
+                    f"{name}={getattr(estimator, name)!r} has no meaning for it: leave {name} at "
+                    "its default, or take another optimizer."
+                )
+    elif optimizer.full_batch_only and (mini_batches or scheduled):
+        name, right = ("batch_size", None) if mini_batches else ("schedule", "constant")
+        raise ValueError(
+            f"optimizer={estimator.optimizer!r} adapts its steps by comparing successive full "
+            f"gradients: it takes {name}={right!r}, not {name}={getattr(estimator, name)!r}."
+        )
+
+
+def check_partial(estimator: Any, components: Components) -> None:
+    """Raise for settings that partial_fit cannot serve."""
+    if isinstance(components.optimizer, LBFGS):
+        raise ValueError(
+            'optimizer="lbfgs" is a solver over all data and has no partial_fit; take another '
+            "optimizer, or call fit."
+        )
+    if estimator.early_stopping is True:
+        raise ValueError(
+            "early_stopping=True keeps rows back, and partial_fit has none to spare: use "
+            "early_stopping=False."
+        )
+    if components.schedule.has_horizon and components.schedule.n_steps is None:
+        raise ValueError(
+            f"schedule={estimator.schedule!r} must know how many steps there will be, and "
+            "partial_fit cannot tell: give the object with n_steps, as in "
+            f"schedule={type(components.schedule).__name__}(n_steps=1000)."
+        )
