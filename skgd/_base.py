@@ -190,7 +190,7 @@ class GradientLearner(BaseEstimator):
         components = self._components()
         data = self._weigh(self._check_data(X, y, sample_weight, components.loss, reset=False))
         objective = self._objective(components, data)
-        x0 = self._stored_theta(objective).astype(data.X.dtype)
+        x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
 
     # --------------------------------------------------------- what was learned

@@ -99,6 +99,7 @@ class ClassifierTarget(ClassifierMixin):
     """Targets of classifiers: two classes as {0, 1}, more as one-hot rows."""
 
     _task = "classification"
+    classes_: np.ndarray
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, before the link.

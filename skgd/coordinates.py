@@ -103,7 +103,7 @@ class Coordinates:
                 b *= self.spread
         if self.scale is not None:
             W, b = layers[0]
-            if b is not None:
+            if b is not None and self.mean is not None:
                 _subtract_outer(W, self.mean, b)
             W /= self.scale[:, None]
         if self.unit != 1.0:

@@ -80,7 +80,7 @@ class Progress:
     u: np.ndarray
     coordinates: Coordinates
     optimizer_name: str = ""
-    optimizer_state: dict[str, Any] | None = None
+    optimizer_state: dict[str, Any] = field(default_factory=dict)
     averaged: np.ndarray | None = None
     n_averaged: int = 0
     epoch: int = 0
@@ -213,7 +213,7 @@ class _Stepper:
         self.weights = slice(0, objective.model.n_weights)
         self.l1 = progress.coordinates.l1_strength(objective.l1_strength, u.dtype)
         self.has_l1 = objective.l1_strength > 0
-        if progress.optimizer_state is None:
+        if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
         if plan.average_from is not None and progress.averaged is None:
             progress.averaged = u.copy()
@@ -236,7 +236,7 @@ class _Stepper:
         progress.step += 1
         progress.samples += batch.X.shape[0]
         if progress.averaged is not None:
-            self._average(u)
+            self._average(u, progress.averaged)
         return loss
 
     def _move(self, u: np.ndarray) -> None:
@@ -265,13 +265,13 @@ class _Stepper:
         if self.has_l1:
             project_orthant(w, before, descent)
 
-    def _average(self, u: np.ndarray) -> None:
+    def _average(self, u: np.ndarray, averaged: np.ndarray) -> None:
         progress = self.progress
-        if progress.samples < self.plan.average_from:
-            np.copyto(progress.averaged, u)
+        if progress.samples < (self.plan.average_from or 0):
+            np.copyto(averaged, u)
             return
         progress.n_averaged += 1
-        progress.averaged += (u - progress.averaged) / progress.n_averaged
+        averaged += (u - averaged) / progress.n_averaged
 
 
 class Batches:
@@ -289,7 +289,11 @@ class Batches:
         self.shuffle = shuffle
         self.seed = seed
         if self.size < self.n:
-            self._gather = [None if a is None else _gatherer(a, self.size) for a in data]
+            self._take_X = _gatherer(data.X, self.size)
+            self._take_y = _gatherer(data.y, self.size)
+            self._take_weight: Callable[[np.ndarray], Any] = lambda rows: None
+            if data.weight is not None:
+                self._take_weight = _gatherer(data.weight, self.size)
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Batches of this epoch; each is overwritten by the next."""
@@ -301,7 +305,7 @@ class Batches:
             np.random.default_rng([self.seed, epoch]).shuffle(order)
         for start in range(0, self.n, self.size):
             rows = order[start : start + self.size]
-            yield Batch(*(None if take is None else take(rows) for take in self._gather))
+            yield Batch(self._take_X(rows), self._take_y(rows), self._take_weight(rows))
 
 
 def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:

@@ -22,6 +22,8 @@ class LinearParameters:
     """Theta as `coef_` and `intercept_`; the start is zero."""
 
     _task: str
+    coef_: Any
+    intercept_: np.ndarray
     fit_intercept: bool
     n_features_in_: int
     _default_gradient = "analytic"

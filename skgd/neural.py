@@ -24,6 +24,8 @@ class NetworkParameters:
 
     _default_gradient = "backprop"
 
+    _task: str
+    loss: Any
     hidden_layer_sizes: Any
     activation: Any
 

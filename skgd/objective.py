@@ -43,9 +43,8 @@ class Batch(NamedTuple):
 
     def astype(self, dtype: Any) -> Batch:
         """Return the batch in this dtype; nothing is copied that has it."""
-        return Batch(
-            *(None if array is None else array.astype(dtype, copy=False) for array in self)
-        )
+        weight = None if self.weight is None else self.weight.astype(dtype, copy=False)
+        return Batch(self.X.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weight)
 
 
 @dataclass(frozen=True)
