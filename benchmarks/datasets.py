@@ -36,6 +36,8 @@ CLASSIFICATION: dict[str, Callable[[], tuple]] = {
     "biopsy": lambda: _table("MASS", "biopsy", "class", ("ID",)),
     "labour": lambda: _table("carData", "Mroz", "lfp"),
     "orange_juice": lambda: _table("ISLR", "OJ", "Purchase"),
+    "default": lambda: _table("ISLR", "Default", "default"),
+    "caravan": lambda: _table("ISLR", "Caravan", "Purchase"),
     "spam7": lambda: _table("DAAG", "spam7", "yesno"),
     "mnist_2k": _mnist,
 }

@@ -17,7 +17,7 @@ import warnings
 import numpy as np
 from datasets import CLASSIFICATION, REGRESSION
 from joblib import Parallel, delayed
-from sklearn.base import clone
+from sklearn.base import clone, is_classifier
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -26,7 +26,6 @@ from sklearn.linear_model import (
     SGDRegressor,
 )
 from sklearn.model_selection import KFold, StratifiedKFold
-from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -44,15 +43,13 @@ CONTESTS = {
 
 def scores(estimator, X, y, seeds: int) -> np.ndarray:
     """Score on each fold of each repetition."""
-    splitter = StratifiedKFold if estimator._estimator_type == "classifier" else KFold
+    splitter = StratifiedKFold if is_classifier(estimator) else KFold
     found = []
     for seed in range(seeds):
         for train, test in splitter(5, shuffle=True, random_state=seed).split(X, y):
             model = clone(estimator)
             if "random_state" in model.get_params():
                 model.set_params(random_state=seed)
-            if y.ndim == 2 and isinstance(model, SGDRegressor):
-                model = MultiOutputRegressor(model)
             pipeline = make_pipeline(StandardScaler(), model)
             found.append(pipeline.fit(X[train], y[train]).score(X[test], y[test]))
     return np.array(found)

@@ -341,7 +341,7 @@ class GradientLearner(BaseEstimator):
             learning_rate=float(rate),
             batch_size=batch_size,
             max_iter=max_iter or self.max_iter,
-            tol=self.tol,
+            tol=None if max_iter else self.tol,  # one pass of partial_fit is never the last
             n_iter_no_change=self.n_iter_no_change,
             clip_norm=self.clip_norm,
             average_from=None if average is False else int(average),
@@ -455,8 +455,8 @@ def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
 def _n_rows(batch_size: Any, n: int, optimizer: Any) -> int:
     if isinstance(optimizer, LBFGS) or optimizer.full_batch_only or batch_size is None:
         return n
-    if batch_size == "auto":
-        return min(n, _AUTO_BATCH)
+    if batch_size == "auto":  # equal parts: a small last batch would only add noise
+        return -(-n // -(-n // _AUTO_BATCH))
     if isinstance(batch_size, Integral):
         return min(n, int(batch_size))
     return max(1, round(batch_size * n))

@@ -578,11 +578,11 @@ COMPOSED: dict[Callable[..., Any], Callable[..., Any]] = {
 }
 
 # Functions that move, repeat or drop entries of their first argument: `_rearrange` serves all.
-REARRANGING: set[Callable[..., Any]] = {
+REARRANGING: tuple[Callable[..., Any], ...] = (
     np.array_split, np.delete, np.diag, np.diagonal, np.flip, np.fliplr, np.flipud, np.hsplit,
     np.moveaxis, np.repeat, np.roll, np.rollaxis, np.rot90, np.split, np.take, np.take_along_axis,
     np.tile, np.vsplit,
-}  # fmt: skip
+)  # fmt: skip
 
 COMPOSED |= {function: functools.partial(_rearrange, function) for function in REARRANGING}
 

@@ -100,6 +100,11 @@ class Progress:
     epochs_far_above: int = 0
     stop_reason: str = MAX_ITER
 
+    def far_above_start(self, loss: float) -> bool:
+        """Whether J is so far above its first value that it cannot be noise."""
+        first = 0.0 if self.first_loss is None else abs(self.first_loss)
+        return loss > 1e3 * max(first, self.coordinates.unit)
+
     def parameters(self) -> np.ndarray:
         """Theta of the current u, or of its average where one is kept, in a new array."""
         u = self.u if self.averaged is None else self.averaged
@@ -145,10 +150,11 @@ def descend(
         if not np.isfinite(progress.u).all():
             _restore_best(progress)
         raise
-    if progress.stop_reason != DIVERGED and not np.isfinite(progress.u).all():
+    lost = bool(progress.losses) and progress.far_above_start(progress.losses[-1])
+    if lost or not np.isfinite(progress.u).all():
         progress.stop_reason = DIVERGED
-    if progress.stop_reason == DIVERGED or (plan.early_stopping and monitor is not None):
-        _restore_best(progress)
+    if progress.stop_reason in (DIVERGED, CONVERGED) or plan.early_stopping:
+        _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
 
 
 def _walk(
@@ -329,8 +335,12 @@ def _after_epoch(
     progressed = _keep_best(loss, u_of_loss, plan, progress, monitor)
     if plan.verbose:
         _print_epoch(loss, progress)
-    if _far_above(loss, plan, progress):
-        return DIVERGED
+    if progress.far_above_start(loss):
+        progress.epochs_far_above += 1
+        if progress.epochs_far_above >= plan.n_iter_no_change:
+            return DIVERGED
+    else:
+        progress.epochs_far_above = 0
     if plan.tol is None:
         return None
     if progressed is None:
@@ -370,14 +380,6 @@ def _keep_best(
         if improved is None:
             progress.best_u = u_of_loss.copy()
     return improved
-
-
-def _far_above(loss: float, plan: Plan, progress: Progress) -> bool:
-    """Whether J stayed far above its first value: bounded divergence, as with Adam."""
-    assert progress.first_loss is not None
-    far = loss > 1e3 * max(abs(progress.first_loss), 1.0)
-    progress.epochs_far_above = progress.epochs_far_above + 1 if far else 0
-    return progress.epochs_far_above >= plan.n_iter_no_change
 
 
 def _restore_best(progress: Progress) -> None:

@@ -15,7 +15,7 @@ from skgd.models import FeedForward
 
 __all__ = ["GDClassifier", "GDRegressor"]
 
-_FARTHEST_START = 3.0  # spreads of y between the first intercept and the mean
+_OFF_THE_MEAN = 0.01  # spreads of y between the first intercept and the mean
 
 
 class LinearParameters:
@@ -58,13 +58,13 @@ class LinearParameters:
         )
 
     def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
-        """Theta = 0, or an intercept some spreads from the mean of y where 0 is farther off.
+        """Theta = 0; where the output is centred, an intercept just off the mean of y.
 
-        The start is not the mean itself: there the intercept's gradient under squared loss is
-        rounding noise, which Adam and its kin divide by its own size.
+        Not the mean itself: there the intercept's gradient under squared loss is rounding
+        noise, which Adam and its kin would divide by its own size.
         """
-        u = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
-        return np.clip(u, -_FARTHEST_START, _FARTHEST_START)
+        zero = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
+        return np.clip(zero, -_OFF_THE_MEAN, _OFF_THE_MEAN)
 
     def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
         arrays = model.unpack(theta)
@@ -106,7 +106,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         object such as ``Huber(delta=2)``. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
         Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
-    optimizer : str or optimizer, default="adam"
+    optimizer : str or optimizer, default="nesterov"
         What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
         as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
     learning_rate : float or "auto", default="auto"
@@ -132,7 +132,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
     n_iter_no_change : int, default=10
-        Epochs without improvement, one after the other, that end the training.
+        Epochs without improvement, one after the other, that end the training; the
+        parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -198,7 +199,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     >>> from skgd import GDRegressor
     >>> X = np.array([[0.0], [1.0], [2.0], [3.0]])
     >>> y = np.array([1.0, 3.0, 5.0, 7.0])
-    >>> model = GDRegressor(alpha=0, tol=1e-9, max_iter=1000).fit(X, y)
+    >>> model = GDRegressor(alpha=0).fit(X, y)
     >>> model.predict([[4.0]]).round(3)
     array([9.])
     """
@@ -208,7 +209,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         loss: Any = "squared_error",
         *,
         gradient: str | GradientSource = "auto",
-        optimizer: Any = "adam",
+        optimizer: Any = "nesterov",
         learning_rate: float | str = "auto",
         schedule: Any = "constant",
         penalty: Any = "l2",
@@ -267,7 +268,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         object such as ``Focal(gamma=3)``. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
         Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
-    optimizer : str or optimizer, default="adam"
+    optimizer : str or optimizer, default="nesterov"
         What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
         as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
     learning_rate : float or "auto", default="auto"
@@ -293,7 +294,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
     n_iter_no_change : int, default=10
-        Epochs without improvement, one after the other, that end the training.
+        Epochs without improvement, one after the other, that end the training; the
+        parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -373,7 +375,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         loss: Any = "log_loss",
         *,
         gradient: str | GradientSource = "auto",
-        optimizer: Any = "adam",
+        optimizer: Any = "nesterov",
         learning_rate: float | str = "auto",
         schedule: Any = "constant",
         penalty: Any = "l2",

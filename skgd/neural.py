@@ -133,7 +133,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         function ``(step, n_steps) -> factor``.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
-    alpha : float, default=1e-4
+    alpha : float, default=1e-3
         Strength of the penalty. scikit-learn's MLP divides by the batch size: its alpha a at
         batch b is a/b here.
     l1_ratio : float, default=0.15
@@ -145,8 +145,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=10
-        Epochs without improvement, one after the other, that end the training.
+    n_iter_no_change : int, default=20
+        Epochs without improvement, one after the other, that end the training; the
+        parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -237,12 +238,12 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         learning_rate: float | str = "auto",
         schedule: Any = "constant",
         penalty: Any = "l2",
-        alpha: float = 1e-4,
+        alpha: float = 1e-3,
         l1_ratio: float = 0.15,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -312,7 +313,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         function ``(step, n_steps) -> factor``.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
-    alpha : float, default=1e-4
+    alpha : float, default=1e-3
         Strength of the penalty. scikit-learn's MLP divides by the batch size: its alpha a at
         batch b is a/b here.
     l1_ratio : float, default=0.15
@@ -324,8 +325,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=10
-        Epochs without improvement, one after the other, that end the training.
+    n_iter_no_change : int, default=20
+        Epochs without improvement, one after the other, that end the training; the
+        parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -397,8 +399,8 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     >>> from skgd import MLPBackpropRegressor
     >>> X = np.linspace(-3, 3, 100).reshape(-1, 1)
     >>> y = 1000 * np.sin(X).ravel()
-    >>> model = MLPBackpropRegressor((32,), "tanh", random_state=0, max_iter=1000).fit(X, y)
-    >>> model.score(X, y) > 0.95
+    >>> model = MLPBackpropRegressor((32,), optimizer="lbfgs", max_iter=1000, random_state=0)
+    >>> model.fit(X, y).score(X, y) > 0.99
     True
     """
 
@@ -413,12 +415,12 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         learning_rate: float | str = "auto",
         schedule: Any = "constant",
         penalty: Any = "l2",
-        alpha: float = 1e-4,
+        alpha: float = 1e-3,
         l1_ratio: float = 0.15,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",

@@ -47,11 +47,10 @@ class Optimizer(Component, ABC):
     # the right order of magnitude for the next, whatever the units of its loss.
     scale_free: bool = False
 
-    # The rates that learning_rate="auto" takes for a linear model and for a network, in
-    # coordinates in which inputs, outputs and J are of order one. Unless the rule is scale_free,
-    # the first is in units of 1 / curvature of J.
-    linear_rate: float = 1.0
-    network_rate: float = 0.1
+    # What learning_rate="auto" takes for a linear model and for a network, in coordinates in
+    # which inputs, outputs and J are of order one; `skgd.rates` says in which units.
+    linear_rate: float = 0.1
+    network_rate: float = 0.003
 
     # True when the rule compares one gradient with the next, so that both must belong to the same
     # function. The gradients of two mini-batches do not.
@@ -135,6 +134,9 @@ class SGD(Optimizer):
     0.729000000
     """
 
+    linear_rate = 1.0
+    network_rate = 0.03
+
     def update(self, theta, grad, state, learning_rate, *, momentum=None, decay_mask=None):
         """Take one step: change `theta` and `state` in place."""
         (work,) = _scratch(state, theta, 1)
@@ -179,6 +181,8 @@ class Momentum(Optimizer):
     0.486000000
     """
 
+    linear_rate = 0.3
+    network_rate = 0.01
     memory = ("b",)
 
     def __init__(self, momentum=0.9):
@@ -236,6 +240,8 @@ class Nesterov(Optimizer):
     0.327321000
     """
 
+    linear_rate = 0.3
+    network_rate = 0.01
     memory = ("b",)
 
     def __init__(self, momentum=0.9):
@@ -296,6 +302,8 @@ class Adagrad(Optimizer):
     0.780456181
     """
 
+    linear_rate = 1.0
+    network_rate = 0.03
     memory = ("s",)
     scale_free = True
 
@@ -365,6 +373,8 @@ class Adadelta(Optimizer):
     0.990309083
     """
 
+    linear_rate = 10.0
+    network_rate = 1.0
     memory = ("v", "u")
     scale_free = True
 
@@ -435,6 +445,8 @@ class RMSprop(Optimizer):
     5.088548363e-12
     """
 
+    linear_rate = 0.05
+    network_rate = 0.002
     memory = ("v",)
     scale_free = True
 
@@ -526,6 +538,8 @@ class Adam(Optimizer):
     0.701586275
     """
 
+    linear_rate = 0.15
+    network_rate = 0.003
     memory = ("m", "v")
     scale_free = True
 
@@ -589,6 +603,8 @@ class AMSGrad(Optimizer):
     0.701586275
     """
 
+    linear_rate = 0.15
+    network_rate = 0.003
     memory = ("m", "v", "v_max")
     scale_free = True
 
@@ -652,6 +668,8 @@ class AdamW(Optimizer):
     0.698911185
     """
 
+    linear_rate = 0.15
+    network_rate = 0.003
     memory = ("m", "v")
     scale_free = True
 
@@ -718,6 +736,8 @@ class NAdam(Optimizer):
     0.752729268
     """
 
+    linear_rate = 0.1
+    network_rate = 0.003
     memory = ("m", "v")
     scale_free = True
 
@@ -801,6 +821,8 @@ class RAdam(Optimizer):
     0.715770052
     """
 
+    linear_rate = 0.15
+    network_rate = 0.006
     memory = ("m", "v")
     scale_free = True
 
@@ -874,6 +896,8 @@ class Adamax(Optimizer):
     0.715499475
     """
 
+    linear_rate = 0.2
+    network_rate = 0.006
     memory = ("m", "u")
     scale_free = True
 
@@ -942,6 +966,8 @@ class Lion(Optimizer):
     0.700000000
     """
 
+    linear_rate = 0.01
+    network_rate = 0.0003
     memory = ("m",)
     scale_free = True
 
@@ -1017,6 +1043,8 @@ class Rprop(Optimizer):
     0.636000000
     """
 
+    linear_rate = 0.1
+    network_rate = 0.003
     memory = ("eta", "sign")
     scale_free = True
     full_batch_only = True

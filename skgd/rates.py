@@ -23,6 +23,9 @@ from skgd.optimizers import Optimizer
 _SAMPLE = 1000  # rows that the curvature is measured on
 _POWER_ITERATIONS = 20
 
+# Found by benchmarks/defaults.py: a network regressor fits the noise in y sooner.
+_NETWORK_FACTORS = {"classification": 1.0, "regression": 0.3}
+
 
 def automatic_rate(
     optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
@@ -43,9 +46,9 @@ def automatic_rate(
     rate : float
     """
     if coordinates.model.hidden_layer_sizes:
-        return optimizer.network_rate
+        return optimizer.network_rate * _NETWORK_FACTORS[loss.task]
     if optimizer.scale_free:
-        return optimizer.linear_rate
+        return optimizer.linear_rate / np.sqrt(1 + coordinates.model.n_features)
     return optimizer.linear_rate / _curvature(loss, data, coordinates, batch_size)
 
 
