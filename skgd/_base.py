@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from numbers import Integral
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -16,19 +17,27 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from skgd import descent
 from skgd._component import resolve
 from skgd._parameters import Components, check_parameters, check_partial
-from skgd._threads import one_blas_thread
-from skgd.coordinates import Coordinates, column_statistics
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
-from skgd.losses import Loss
+from skgd.losses import LOSSES, Loss
 from skgd.models import FeedForward
 from skgd.objective import Batch, DataObjective, Objective
-from skgd.optimizers import LBFGS, Optimizer
+from skgd.optimizers import LBFGS, OPTIMIZERS
+from skgd.penalties import PENALTIES
 from skgd.rates import automatic_rate
+from skgd.schedules import SCHEDULES
+from skgd.training import Training, coordinates_for, prepare
 from skgd.validation import validation_monitor
 
+# Parameters that take a name or an object, and their rows.
+_TABLES: dict[str, Any] = {
+    "loss": LOSSES,
+    "gradient": GRADIENTS,
+    "optimizer": OPTIMIZERS,
+    "schedule": SCHEDULES,
+    "penalty": PENALTIES,
+}
 _EARLY_STOPPING_FROM = 10_000  # rows, as in HistGradientBoosting
-_AUTO_BATCH = 256
 
 
 class GradientLearner(BaseEstimator):
@@ -68,21 +77,27 @@ class GradientLearner(BaseEstimator):
             J became non-finite or stayed far above its start; the model has the
             parameters of the lowest J that was recorded.
         """
-        components = self._components()
-        data = self._check_data(X, y, sample_weight, components.loss, reset=True)
-        objective = self._objective(components, data)
-        stored = self._stored_theta(objective) if self.warm_start else None
-        seed = _seed(self.random_state)
-        train, held_out = self._split(data, seed)
-        train = self._weigh(train)
-        progress = self._start(components, objective, train, stored, seed)
-        plan = self._plan(components, train, progress, seed, held_out is not None)
-        monitor = validation_monitor(self, objective, held_out) if held_out is not None else None
-        try:
-            self._descend(objective, components, train, plan, progress, monitor)
-        finally:
-            self._publish(objective.model, components, plan, progress, data.X.dtype)
-        self._warn(train, components, plan, progress)
+        with _unchanged_on_failure(self) as keep, np.errstate(all="ignore"):
+            components = self._components()
+            data = self._check_data(X, y, sample_weight, components.loss, reset=True)
+            seed = _seed(self.random_state)
+            train, held_out = self._split(data, seed)
+            train = self._weigh(train)
+            objective = self._objective(components, train)
+            training = prepare(
+                self,
+                components,
+                objective,
+                train,
+                seed,
+                theta=self._stored_theta(objective) if self.warm_start else None,
+                early_stopping=held_out is not None,
+            )
+            monitor = None
+            if held_out is not None:
+                monitor = validation_monitor(self, objective, held_out)
+            self._train(training, data.X.dtype, keep, monitor)
+        self._warn(training)
         return self
 
     def initialize(self, X: Any, y: Any, *, classes: Any = None, parameters: Any = None) -> Any:
@@ -102,47 +117,64 @@ class GradientLearner(BaseEstimator):
         self : estimator
             With ``n_iter_ = 0``. `fit` starts from it only with ``warm_start=True``.
         """
-        components = self._components()
-        data = self._check_data(X, y, None, components.loss, reset=True, classes=classes)
-        data = self._weigh(data)
-        objective = self._objective(components, data)
-        seed = _seed(self.random_state)
-        given = None if parameters is None else _as_theta(parameters, objective.model)
-        progress = self._start(components, objective, data, given, seed)
-        plan = self._plan(components, data, progress, seed, False)
-        self._publish(objective.model, components, plan, progress, data.X.dtype)
-        self.stop_reason_ = "initialized: nothing is learned yet"
+        with _unchanged_on_failure(self), np.errstate(all="ignore"):
+            components = self._components()
+            data = self._check_data(X, y, None, components.loss, reset=True, classes=classes)
+            data = self._weigh(data)
+            objective = self._objective(components, data)
+            theta = None if parameters is None else _as_theta(parameters, objective.model)
+            seed = _seed(self.random_state)
+            training = prepare(self, components, objective, data, seed, theta=theta)
+            training.progress.stop_reason = "initialized: nothing is learned yet"
+            self._publish(training, data.X.dtype)
         return self
 
     def _learn_one_pass(self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None) -> Any:
         """One epoch that goes on from the parameters and optimizer state there are."""
-        components = self._components()
-        check_partial(self, components)
-        data = self._check_data(
-            X,
-            y,
-            sample_weight,
-            components.loss,
-            reset=not hasattr(self, "n_iter_"),
-            classes=classes,
-            partial=True,
-        )
-        data = self._weigh(data, partial=True)
-        objective = self._objective(components, data)
-        stored = self._stored_theta(objective)
-        progress, seed = self.__dict__.get("_training", (None, _seed(self.random_state)))
-        if progress is None or progress.optimizer_name != repr(components.optimizer):
-            progress = self._start(components, objective, data, stored, seed)
-            progress.optimizer_name = repr(components.optimizer)
-        else:
-            progress.u = progress.coordinates.to_u(stored)
-        plan = self._plan(components, data, progress, seed, False, max_iter=1)
-        try:
-            self._descend(objective, components, data, plan, progress, None)
-        finally:
-            self._publish(objective.model, components, plan, progress, data.X.dtype)
-            self._training = (progress, seed)
-        self._warn(data, components, plan, progress, partial=True)
+        with _unchanged_on_failure(self) as keep, np.errstate(all="ignore"):
+            components = self._components()
+            check_partial(self, components)
+            first = not hasattr(self, "n_iter_")
+            data = self._check_data(
+                X,
+                y,
+                sample_weight,
+                components.loss,
+                reset=first,
+                classes=classes,
+                partial=True,
+            )
+            data = self._weigh(data, partial=True)
+            objective = self._objective(components, data)
+            theta = self._stored_theta(objective)
+            if theta is None and not first:
+                raise ValueError(
+                    f"partial_fit goes on from {self._pack().size} parameters, and the settings "
+                    f"ask for a model with {objective.model.n_parameters}: a parameter that "
+                    "changes the shape was set in between. Call fit, or take a clone."
+                )
+            # What the state of the optimizer belongs to; with other settings it begins anew.
+            settings = (repr(components.optimizer), isinstance(self.learning_rate, str))
+            progress, seed, before = self.__dict__.get(
+                "_training", (None, _seed(self.random_state), None)
+            )
+            training = prepare(
+                self,
+                components,
+                objective,
+                data,
+                seed,
+                theta=theta,
+                progress=progress if before == settings else None,
+                one_pass=True,
+            )
+            try:
+                self._train(training, data.X.dtype, keep, None)
+            finally:
+                if training.progress.step:
+                    training.progress.optimizer_state.pop("scratch", None)  # only a buffer
+                    self._training = (training.progress, seed, settings)
+        self._warn(training)
         return self
 
     # ------------------------------------------------- the gradient on its own
@@ -188,7 +220,9 @@ class GradientLearner(BaseEstimator):
         if not hasattr(self, "n_iter_"):
             return clone(self).initialize(X, y).objective(X, y, sample_weight)
         components = self._components()
-        data = self._weigh(self._check_data(X, y, sample_weight, components.loss, reset=False))
+        with np.errstate(all="ignore"):
+            data = self._check_data(X, y, sample_weight, components.loss, reset=False)
+            data = self._weigh(data)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -211,11 +245,9 @@ class GradientLearner(BaseEstimator):
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
         check_is_fitted(self)
-        theta = self._pack()
         X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
-        model = self._fitted_model()
-        with np.errstate(over="ignore"):
-            return model.raw(model.layers(theta), X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._model_.raw(self._model_.layers(self._pack()), X)
 
     # ------------------------------------------------------------------ checks
 
@@ -248,7 +280,9 @@ class GradientLearner(BaseEstimator):
         y = self._check_target_shape(y)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, X, dtype=X.dtype, ensure_non_negative=True)
+            weight = _check_sample_weight(
+                sample_weight, X, dtype=np.float64, ensure_non_negative=True
+            )
             X, y, weight = _drop_weightless(X, y, weight)
         y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
         loss.check_target(y)
@@ -260,22 +294,33 @@ class GradientLearner(BaseEstimator):
         `partial_fit` sees no mean over all rows: there a weight scales the step.
         """
         weight = self._class_weighted(data, partial)
-        if weight is not None and not partial:
-            weight = weight / weight.dtype.type(weight.mean(dtype=np.float64))
-        return data._replace(weight=weight)
+        if weight is None:
+            return data
+        if not partial:  # the largest first: a sum of large weights may overflow
+            weight = weight / weight.max()
+            weight = weight / weight.mean()
+        return data._replace(weight=weight.astype(data.X.dtype))
 
     def _split(self, data: Batch, seed: int) -> tuple[Batch, Batch | None]:
         """Training and validation rows; all and None without early stopping."""
         n = data.X.shape[0]
-        wanted = n > _EARLY_STOPPING_FROM if self.early_stopping == "auto" else self.early_stopping
+        wanted = self.early_stopping
+        if isinstance(wanted, str):  # "auto"
+            wanted = n > _EARLY_STOPPING_FROM
         if not wanted:
             return data, None
-        train, held_out = train_test_split(
-            np.arange(n),
-            test_size=self.validation_fraction,
-            random_state=seed % 2**32,
-            stratify=self._strata(data.y),
-        )
+        try:
+            train, held_out = train_test_split(
+                np.arange(n),
+                test_size=self.validation_fraction,
+                random_state=seed,
+                stratify=self._strata(data.y),
+            )
+        except ValueError as error:
+            raise ValueError(
+                f"early_stopping cannot keep validation_fraction={self.validation_fraction} of "
+                f"{n} rows back: {error} Set early_stopping=False, or another fraction."
+            ) from None
         return data.rows(train), data.rows(held_out)
 
     # ------------------------------------------------------------ the training
@@ -285,96 +330,30 @@ class GradientLearner(BaseEstimator):
         model = self._model(data.X.shape[1], n_outputs)
         return Objective(model, components.loss, components.penalty, float(self.alpha))
 
-    def _start(
+    def _train(
         self,
-        components: Components,
-        objective: Objective,
-        data: Batch,
-        theta: np.ndarray | None,
-        seed: int,
-    ) -> descent.Progress:
-        """Coordinates and first parameters of a training; `theta` None draws them."""
-        if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
-            data = data.astype(np.float64)
-        coordinates = self._coordinates(objective, data)
-        if theta is None:
-            # A stream of its own: neither rows nor batches can change the start.
-            u = self._initial_u(coordinates, np.random.default_rng([seed, 0]))
-        else:
-            u = coordinates.to_u(theta.astype(data.X.dtype))
-        return descent.Progress(u=u.astype(data.X.dtype), coordinates=coordinates)
-
-    def _coordinates(self, objective: Objective, data: Batch) -> Coordinates:
-        """Standardised for learning_rate="auto"; theta itself for a number."""
-        model, loss = objective.model, objective.loss
-        automatic = self.learning_rate == "auto"
-        mean = scale = centre = spread = None
-        unit = 1.0
-        if automatic:
-            mean, scale = column_statistics(data.X, data.weight, model.fit_intercept)
-        if self._task == "regression" and (automatic or model.hidden_layer_sizes):
-            centre, spread, unit = _output_scale(loss, data, model.fit_intercept)
-        return Coordinates(model, mean, scale, centre, spread, unit)
-
-    def _plan(
-        self,
-        components: Components,
-        data: Batch,
-        progress: descent.Progress,
-        seed: int,
-        early_stopping: bool,
-        max_iter: int | None = None,
-    ) -> descent.Plan:
-        n = data.X.shape[0]
-        batch_size = _n_rows(self.batch_size, n, components.optimizer)
-        rate = self.learning_rate
-        if isinstance(components.optimizer, LBFGS):
-            rate = 1.0  # of the line search's first trial
-        elif rate == "auto":
-            rate = automatic_rate(
-                components.optimizer, components.loss, data, progress.coordinates, batch_size
-            )
-        average = self.average
-        return descent.Plan(
-            optimizer=components.optimizer,
-            schedule=components.schedule,
-            learning_rate=float(rate),
-            batch_size=batch_size,
-            max_iter=max_iter or self.max_iter,
-            tol=None if max_iter else self.tol,  # one pass of partial_fit is never the last
-            n_iter_no_change=self.n_iter_no_change,
-            clip_norm=self.clip_norm,
-            average_from=None if average is False else int(average),
-            shuffle=bool(self.shuffle),
-            seed=seed,
-            early_stopping=early_stopping,
-            verbose=bool(self.verbose),
-        )
-
-    def _descend(
-        self,
-        objective: Objective,
-        components: Components,
-        data: Batch,
-        plan: descent.Plan,
-        progress: descent.Progress,
-        monitor: Any,
-    ) -> None:
-        data = data.astype(progress.u.dtype)
-        gradient_of = components.source.bind(objective, progress.u.dtype, progress.coordinates)
-        with one_blas_thread():
-            descent.descend(objective, gradient_of, data, plan, progress, monitor)
-
-    def _publish(
-        self,
-        model: FeedForward,
-        components: Components,
-        plan: descent.Plan,
-        progress: descent.Progress,
+        training: Training,
         dtype: Any,
+        keep: Callable[[], None],
+        monitor: descent.Monitor | None,
     ) -> None:
+        """Descend, and keep what was learned, also when something goes wrong on the way."""
+        try:
+            training.run(monitor)
+        except BaseException as error:
+            if training.progress.step or isinstance(error, KeyboardInterrupt):
+                self._publish(training, dtype)
+                keep()
+            raise  # without a step nothing was learned: an earlier fit stays as it was
+        self._publish(training, dtype)
+
+    def _publish(self, training: Training, dtype: Any) -> None:
         """Assign the fitted attributes."""
-        self._unpack(model, progress.parameters().astype(dtype, copy=False))
+        progress, plan = training.progress, training.plan
+        # Predictions belong to the model as it was trained, whatever is set afterwards.
+        self._model_ = training.objective.model
+        self._loss_ = training.components.loss
+        self._unpack(progress.parameters().astype(dtype, copy=False))
         self.__dict__.pop("_training", None)
         self.n_iter_ = progress.epoch
         self.t_ = progress.samples
@@ -382,7 +361,7 @@ class GradientLearner(BaseEstimator):
         self.loss_ = progress.losses[-1] if progress.losses else np.nan
         self.best_loss_ = progress.best_loss if progress.losses else np.nan
         self.stop_reason_ = progress.stop_reason
-        self.gradient_ = _name_of(components.source, GRADIENTS)
+        self.gradient_ = _name_of(training.components.source, GRADIENTS)
         self.engine_ = "numpy"
         self.learning_rate_ = plan.learning_rate
         self.batch_size_ = plan.batch_size
@@ -400,29 +379,44 @@ class GradientLearner(BaseEstimator):
             self.history_["validation_loss"] = list(progress.validation_losses)
             self.history_["validation_score"] = list(progress.validation_scores)
 
-    def _warn(
-        self,
-        data: Batch,
-        components: Components,
-        plan: descent.Plan,
-        progress: descent.Progress,
-        partial: bool = False,
-    ) -> None:
-        unfinished = progress.stop_reason == descent.MAX_ITER and plan.tol is not None
-        if unfinished and not partial:
+    def _warn(self, training: Training) -> None:
+        plan, name = training.plan, type(self).__name__
+        if training.progress.stop_reason == descent.MAX_ITER and plan.tol is not None:
             warnings.warn(
-                f"{type(self).__name__} reached max_iter={plan.max_iter} before the loss "
-                f"stopped improving by tol={plan.tol:g}: raise max_iter or the learning rate, "
-                "scale the data, or switch this stopping rule off with tol=None.",
+                f"{name} reached max_iter={plan.max_iter} before the loss stopped improving by "
+                f"tol={plan.tol:g}: raise max_iter or the learning rate, or switch this stopping "
+                "rule off with tol=None.",
                 ConvergenceWarning,
                 stacklevel=3,
             )
-        elif progress.stop_reason == descent.DIVERGED:
-            warnings.warn(
-                _divergence_message(type(self).__name__, data, components, plan, progress),
-                DivergenceWarning,
-                stacklevel=3,
-            )
+        elif training.progress.stop_reason == descent.DIVERGED:
+            with np.errstate(all="ignore"):
+                message = f"{name} {_divergence(training, self.learning_rate)}"
+            warnings.warn(message, DivergenceWarning, stacklevel=3)
+
+    def set_params(self, **params: Any) -> Any:
+        """Set parameters; ``optimizer__beta_1`` sets one of a component that is an object.
+
+        Parameters
+        ----------
+        **params : dict
+            Names and values.
+
+        Returns
+        -------
+        self : estimator
+        """
+        given = {**self.get_params(deep=False), **params}
+        for name in params:
+            component, _, setting = name.partition("__")
+            known = _TABLES.get(component, {})
+            if setting and isinstance(given.get(component), str) and given[component] in known:
+                raise ValueError(
+                    f"{name} cannot be set: {component}={given[component]!r} is a name, and only "
+                    f"an object has settings. Give the object first: {component}="
+                    f"{_TABLES[component][given[component]].__name__}()."
+                )
+        return super().set_params(**params)
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "n_iter_")
@@ -433,8 +427,25 @@ class GradientLearner(BaseEstimator):
         return tags
 
 
+@contextmanager
+def _unchanged_on_failure(estimator: Any) -> Iterator[Callable[[], None]]:
+    """Put the estimator's attributes back if the block fails, unless `keep` was called in it."""
+    before = dict(estimator.__dict__)
+    kept = []
+    try:
+        yield lambda: kept.append(True)
+    except BaseException:
+        if not kept:
+            estimator.__dict__.clear()
+            estimator.__dict__.update(before)
+        raise
+
+
 def _seed(random_state: Any) -> int:
-    return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    try:
+        return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
+    except ValueError as error:
+        raise ValueError(f"random_state: {error}") from None
 
 
 def _resolve_source(source: Any) -> GradientSource:
@@ -442,7 +453,10 @@ def _resolve_source(source: Any) -> GradientSource:
 
 
 def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
-    theta = np.array(parameters, dtype=np.float64)
+    try:
+        theta = np.array(parameters, dtype=np.float64)
+    except (TypeError, ValueError):
+        theta = np.array(np.nan)
     if theta.shape != (model.n_parameters,) or not np.isfinite(theta).all():
         parts = ", ".join(f"{block.name} {block.shape}" for block in model.blocks)
         raise ValueError(
@@ -450,16 +464,6 @@ def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
             f"got an array of shape {theta.shape}."
         )
     return theta
-
-
-def _n_rows(batch_size: Any, n: int, optimizer: Any) -> int:
-    if isinstance(optimizer, LBFGS) or optimizer.full_batch_only or batch_size is None:
-        return n
-    if batch_size == "auto":  # equal parts: a small last batch would only add noise
-        return -(-n // -(-n // _AUTO_BATCH))
-    if isinstance(batch_size, Integral):
-        return min(n, int(batch_size))
-    return max(1, round(batch_size * n))
 
 
 def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, Any, Any]:
@@ -472,48 +476,29 @@ def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, An
     return X[keep], y[keep], weight[keep]
 
 
-def _output_scale(loss: Loss, data: Batch, centred: bool) -> tuple[Any, Any, float]:
-    """Centre and spread of the raw output, and the loss of the best constant model."""
-    weight = np.ones(data.y.shape[0]) if data.weight is None else data.weight.astype(np.float64)
-    columns = data.y.reshape(data.y.shape[0], -1).astype(np.float64)
-    mean = weight @ columns / weight.sum()
-    centre = np.zeros_like(mean)
-    if centred:
-        centre = loss.link_of_mean(mean)
-    spread = np.ones_like(mean)
-    if loss.link_name() == "identity":
-        spread = np.sqrt(weight @ np.square(columns - centre) / weight.sum())
-        tiny = 10 * np.finfo(data.y.dtype).eps * np.abs(mean)
-        spread = np.where(spread <= tiny, 1.0, spread)
-    constant = np.broadcast_to(centre, columns.shape).reshape(data.y.shape)
-    unit = float(weight @ loss.value(data.y.astype(np.float64), constant) / weight.sum())
-    dtype = data.X.dtype
-    if not (np.isfinite(unit) and unit > np.finfo(dtype).tiny):
-        unit = 1.0
-    return centre.astype(dtype), spread.astype(dtype), unit
-
-
-def _divergence_message(
-    name: str,
-    data: Batch,
-    components: Components,
-    plan: descent.Plan,
-    progress: descent.Progress,
-) -> str:
-    largest = float(abs(data.X).max())
-    advice = ""
-    if isinstance(components.optimizer, Optimizer):
-        safe = automatic_rate(
-            components.optimizer, components.loss, data, progress.coordinates, plan.batch_size
-        )
-        advice = (
-            f' Try learning_rate={min(safe, plan.learning_rate / 10):.1g} or learning_rate="auto",'
-        )
-    return (
-        f"{name} diverged in epoch {len(progress.losses) + 1} at learning rate "
-        f"{plan.learning_rate:g}; the largest feature value is {largest:.3g}. The parameters of "
-        f"the lowest loss were restored.{advice} and scale the features."
+def _divergence(training: Training, learning_rate: Any) -> str:
+    """Say what happened to a training that diverged, and what to try."""
+    plan, progress = training.plan, training.progress
+    largest = float(abs(training.data.X).max())
+    text = (
+        f"diverged in epoch {progress.epoch + 1} at learning rate {plan.learning_rate:g} (the "
+        f"largest feature value is {largest:.3g}); the last good parameters were restored."
     )
+    if isinstance(plan.optimizer, LBFGS):
+        return text + " Scale the features."
+    plain = coordinates_for(training.objective, training.data, standardise=False)
+    safe = automatic_rate(
+        plan.optimizer, training.components.loss, training.data, plain, plan.batch_size
+    )
+    number = _rounded_down(min(safe, plan.learning_rate / 10))
+    text += f" Try learning_rate={number:g}"
+    return text + (", and scale the features." if learning_rate == "auto" else ' or "auto".')
+
+
+def _rounded_down(x: float) -> float:
+    """X to one digit, not above it."""
+    power = 10.0 ** np.floor(np.log10(x))
+    return float(f"{np.floor(x / power) * power:.1g}")
 
 
 def _name_of(source: GradientSource, table: dict[str, type]) -> str:

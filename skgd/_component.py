@@ -79,9 +79,10 @@ def check_choice(parameter: str, value: Any, choices: Iterable[Any]) -> None:
     if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         return
     names = [choice for choice in choices if isinstance(choice, str)]
-    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.5)
     hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise ValueError(f"{parameter}={value!r} is unknown; it takes one of {_listed(choices)}.{hint}")
+    listed = _listed(choices[:20]) + (", ..." if len(choices) > 20 else "")
+    raise ValueError(f"{parameter}={value!r} is unknown; it takes one of {listed}.{hint}")
 
 
 def check_number(
@@ -114,6 +115,10 @@ def check_number(
     what = f"{'a whole number' if integer else 'a number'} in {left}{low:g}, {high:g}{right}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, wanted):
         raise TypeError(f"{parameter} takes {what}; got {value!r} of type {type(value).__name__}.")
+    try:
+        value = float(value)
+    except OverflowError:
+        value = np.inf
     above = value >= low if left == "[" else value > low
     below = value <= high if right == "]" else value < high
     if not (np.isfinite(value) and above and below):

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from sklearn.metrics import get_scorer_names
 
 from skgd._component import check_bool, check_choice, check_number, resolve
 from skgd.gradients import GRADIENTS, GradientSource
@@ -92,8 +93,23 @@ def _check_numbers(estimator: Any) -> None:
     if not isinstance(estimator.verbose, (bool, np.bool_)):
         check_number("verbose", estimator.verbose, low=0, integer=True)
     weight = getattr(estimator, "class_weight", None)
-    if not (weight is None or isinstance(weight, Mapping)):
+    if isinstance(weight, Mapping):
+        for label, factor in weight.items():
+            check_number(f"class_weight[{label!r}]", factor, low=0)
+        if weight and not any(weight.values()):
+            raise ValueError("class_weight: every weight is zero, so no row is left.")
+    elif weight is not None:
         check_choice("class_weight", weight, ["balanced", None])
+    _check_scoring(estimator.scoring)
+
+
+def _check_scoring(scoring: Any) -> None:
+    if isinstance(scoring, str):
+        check_choice("scoring", scoring, ["loss", *get_scorer_names()])
+    elif not (scoring is None or callable(scoring)):
+        raise TypeError(
+            f"scoring takes 'loss', the name of a scorer, a callable or None; got {scoring!r}."
+        )
 
 
 def _check_rate(rate: Any) -> None:
@@ -114,6 +130,11 @@ def _check_batch_size(size: Any) -> None:
     if isinstance(size, str):
         check_choice("batch_size", size, ["auto"])
     elif isinstance(size, Real) and not isinstance(size, (Integral, bool, np.bool_)):
+        if float(size) > 1:
+            raise ValueError(
+                f"batch_size={size!r}: a float is a share of all rows, in (0, 1]; give a whole "
+                f"number of rows as an int, such as 32."
+            )
         check_number("batch_size", size, low=0, high=1, include="high")
     elif size is not None:
         check_number("batch_size", size, low=1, integer=True)
@@ -131,7 +152,9 @@ def _check_together(estimator: Any, components: Components) -> None:
             "batch_size": mini_batches,
             "schedule": scheduled,
             "clip_norm": estimator.clip_norm is not None,
-            "average": estimator.average is not False,
+            "average": not (
+                isinstance(estimator.average, (bool, np.bool_)) and not estimator.average
+            ),
         }
         for name, clash in clashes.items():
             if clash:
@@ -148,6 +171,10 @@ def _check_together(estimator: Any, components: Components) -> None:
         )
 
 
+def _is_false(value: Any) -> bool:
+    return isinstance(value, (bool, np.bool_)) and not value
+
+
 def check_partial(estimator: Any, components: Components) -> None:
     """Raise for settings that partial_fit cannot serve."""
     if isinstance(components.optimizer, LBFGS):
@@ -155,7 +182,7 @@ def check_partial(estimator: Any, components: Components) -> None:
             'optimizer="lbfgs" is a solver over all data and has no partial_fit; take another '
             "optimizer, or call fit."
         )
-    if estimator.early_stopping is True:
+    if not isinstance(estimator.early_stopping, str) and estimator.early_stopping:
         raise ValueError(
             "early_stopping=True keeps rows back, and partial_fit has none to spare: use "
             "early_stopping=False."

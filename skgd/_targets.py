@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import compute_class_weight
+from sklearn.utils import assert_all_finite, compute_class_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
@@ -17,7 +17,21 @@ from skgd.objective import Batch
 
 
 def _loss_of(estimator: Any) -> Loss:
+    """Loss that the estimator was fitted with; before that, the one it will be."""
+    fitted = getattr(estimator, "_loss_", None)
+    if fitted is not None:
+        return fitted
     return resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+
+
+def _checked_classes(classes: Any) -> np.ndarray:
+    try:
+        found = np.unique(column_or_1d(classes))
+        if found.dtype.kind == "f" and not np.isfinite(found).all():
+            raise ValueError("nan and inf are no classes.")
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"classes takes a flat list of labels; got {classes!r}: {error}") from None
+    return found
 
 
 def _has_proba(estimator: Any) -> bool:
@@ -77,7 +91,9 @@ class RegressorTarget(RegressorMixin):
             raise ValueError(
                 f"y has {n_outputs} output(s); the model was fitted with {self._n_outputs()}."
             )
-        return np.ascontiguousarray(y, dtype=dtype)
+        y = np.ascontiguousarray(y, dtype=dtype)
+        assert_all_finite(y, input_name="y")
+        return y
 
     def _decode(self, y: np.ndarray) -> np.ndarray:
         return y
@@ -210,7 +226,7 @@ class ClassifierTarget(ClassifierMixin):
             return
         if partial and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        found = np.unique(y if classes is None else classes)
+        found = np.unique(y) if classes is None else _checked_classes(classes)
         if len(found) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y; the data contain only "
@@ -238,6 +254,6 @@ class ClassifierTarget(ClassifierMixin):
         labels = self._decode(data.y)
         factors = compute_class_weight(
             self.class_weight, classes=self.classes_, y=labels, sample_weight=data.weight
-        ).astype(data.y.dtype)
+        )
         weight = factors[self._strata(data.y).astype(int)]
         return weight if data.weight is None else weight * data.weight

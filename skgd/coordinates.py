@@ -25,7 +25,9 @@ from scipy.linalg import get_blas_funcs
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skgd.losses import Loss
 from skgd.models import FeedForward
+from skgd.objective import Batch
 
 _CHUNK = 1024  # rows: large enough for BLAS, small enough for the cache
 
@@ -123,15 +125,6 @@ class Coordinates:
         return factors[: self.model.n_weights] * (strength / self.unit)
 
 
-def _subtract_outer(W: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
-    """``W -= x y^T`` in place: BLAS makes no temporary of the size of W."""
-    ger = get_blas_funcs("ger", dtype=W.dtype)
-    if W.flags.f_contiguous:
-        ger(-1.0, x, y, a=W, overwrite_a=True)
-    else:
-        ger(-1.0, y, x, a=W.T, overwrite_a=True)
-
-
 def column_statistics(
     X: Any, weight: np.ndarray | None, centred: bool
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -148,26 +141,87 @@ def column_statistics(
     Returns
     -------
     mean, scale : ndarray of shape (p,), in the dtype of X
-        A constant column has scale 1.
+        The scale of a constant column is its value, so that later rows are in proportion.
     """
-    n = X.shape[0]
-    w = np.ones(n) if weight is None else weight.astype(np.float64)
+    w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
+    mean, variance = _moments(X, w, np.ones(X.shape[1]), centred)
+    if not np.isfinite(variance).all():  # squares beyond the largest number
+        largest = np.maximum(abs(X).max(axis=0), np.finfo(X.dtype).tiny)
+        if sparse.issparse(largest):
+            largest = largest.toarray().ravel()
+        largest = largest.astype(np.float64)
+        mean, variance = _moments(X, w, largest, centred)
+        mean, deviation = mean * largest, np.sqrt(variance) * largest
+    else:
+        deviation = np.sqrt(variance)
+    # Rounding leaves a constant column a deviation of about eps mean.
+    size = np.where(mean == 0, 1.0, np.abs(mean))
+    constant = deviation <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
+    return mean.astype(X.dtype), np.where(constant, size, deviation).astype(X.dtype)
+
+
+def _moments(
+    X: Any, w: np.ndarray, unit: np.ndarray, centred: bool
+) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and variance of the columns of ``X / unit``, in float64."""
     if sparse.issparse(X):
+        if (unit != 1.0).any():
+            X = X.multiply(1.0 / unit).tocsr()
         mean, variance = mean_variance_axis(X, axis=0, weights=w.astype(X.dtype))
         mean, variance = mean.astype(np.float64), variance.astype(np.float64)
-        if not centred:
-            variance, mean = variance + mean**2, np.zeros_like(mean)
+        return (mean, variance) if centred else (np.zeros_like(mean), variance + mean**2)
+    mean = np.zeros(X.shape[1])
+    if centred:
+        for rows in gen_batches(X.shape[0], _CHUNK):
+            mean += w[rows] @ (X[rows] / unit)
+        mean /= w.sum()
+    variance = np.zeros_like(mean)
+    for rows in gen_batches(X.shape[0], _CHUNK):
+        variance += w[rows] @ np.square(X[rows] / unit - mean)
+    return mean, variance / w.sum()
+
+
+def output_statistics(
+    loss: Loss, data: Batch, centred: bool
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Centre and spread of the raw output, and the loss of the constant model.
+
+    Parameters
+    ----------
+    loss : Loss
+    data : Batch
+    centred : bool
+        False for a model without an intercept.
+
+    Returns
+    -------
+    centre, spread : ndarray of shape (n_outputs,), in the dtype of X
+    unit : float
+        The unit of J; 1 where the constant model fits perfectly.
+    """
+    n, dtype = data.y.shape[0], data.X.dtype
+    weight = np.ones(n) if data.weight is None else data.weight.astype(np.float64)
+    weight = weight / weight.sum()
+    y = data.y.astype(np.float64)
+    columns = y.reshape(n, -1)
+    mean = weight @ columns
+    centre = loss.link_of_mean(mean) if centred else np.zeros_like(mean)
+    spread = np.ones_like(mean)
+    if loss.link_name() == "identity":
+        spread = np.sqrt(weight @ np.square(columns - centre))
+        constant = spread <= 10 * np.finfo(dtype).eps * np.abs(mean)
+        spread = np.where(constant | ~np.isfinite(spread), 1.0, spread)
+    raw = np.broadcast_to(centre, columns.shape).reshape(y.shape)
+    unit = float(weight @ loss.value(y, raw))
+    if not (np.isfinite(unit) and unit > np.finfo(dtype).tiny):
+        unit = 1.0
+    return centre.astype(dtype), spread.astype(dtype), unit
+
+
+def _subtract_outer(W: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
+    """``W -= x y^T`` in place: BLAS makes no temporary of the size of W."""
+    ger = get_blas_funcs("ger", dtype=W.dtype)
+    if W.flags.f_contiguous:
+        ger(-1.0, x, y, a=W, overwrite_a=True)
     else:
-        mean = np.zeros(X.shape[1])
-        if centred:
-            for rows in gen_batches(n, _CHUNK):
-                mean += w[rows] @ X[rows].astype(np.float64, copy=False)
-            mean /= w.sum()
-        variance = np.zeros_like(mean)
-        for rows in gen_batches(n, _CHUNK):
-            variance += w[rows] @ np.square(X[rows] - mean)
-        variance /= w.sum()
-    # Rounding leaves a constant column a variance of about (eps mean)^2.
-    tiny = (10 * np.finfo(X.dtype).eps * np.maximum(np.abs(mean), np.finfo(X.dtype).tiny)) ** 2
-    scale = np.sqrt(np.where(variance <= tiny, 1.0, variance))
-    return mean.astype(X.dtype), scale.astype(X.dtype)
+        ger(-1.0, y, x, a=W.T, overwrite_a=True)

@@ -27,6 +27,7 @@ NO_BETTER_SCORE = "stopped early: the validation score did not improve for n_ite
 MAX_ITER = "max_iter reached"
 DIVERGED = "diverged: the last good parameters were restored"
 INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
+FAILED = "stopped by an error, with the parameters learned so far: {error!r}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Plan:
     batch_size : int
     max_iter : int
         Epochs.
+    n_steps : int or None
+        Steps of the whole training, which schedules are told; None where nobody knows.
     tol : float or None
         Relative improvement of J that counts as one; None never stops by it.
     n_iter_no_change : int
@@ -60,6 +63,7 @@ class Plan:
     learning_rate: float
     batch_size: int
     max_iter: int
+    n_steps: int | None
     tol: float | None
     n_iter_no_change: int
     clip_norm: float | None
@@ -101,13 +105,17 @@ class Progress:
     stop_reason: str = MAX_ITER
 
     def far_above_start(self, loss: float) -> bool:
-        """Whether J is so far above its first value that it cannot be noise."""
+        """Whether J is so far above its first value that it cannot be noise, or not finite."""
         first = 0.0 if self.first_loss is None else abs(self.first_loss)
-        return loss > 1e3 * max(first, self.coordinates.unit)
+        return not loss <= 1e3 * max(first, self.coordinates.unit)  # nan is far above, too
+
+    def published_u(self) -> np.ndarray:
+        """Return u, or its average where one is kept."""
+        return self.u if self.averaged is None else self.averaged
 
     def parameters(self) -> np.ndarray:
         """Theta of the current u, or of its average where one is kept, in a new array."""
-        u = self.u if self.averaged is None else self.averaged
+        u = self.published_u()
         return self.coordinates.to_theta(u, out=np.empty_like(u)).copy()
 
 
@@ -138,23 +146,36 @@ def descend(
 
     Raises
     ------
-    KeyboardInterrupt
-        After `progress` was brought into a usable state.
+    BaseException
+        Whatever is raised on the way (Ctrl-C, a user's schedule) is raised again, after
+        `progress` was brought into a usable state.
     """
     walk = _solve if isinstance(plan.optimizer, LBFGS) else _walk
-    try:
-        with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
+    start = progress.u.copy()
+    some_rows = data.rows(slice(0, plan.batch_size))
+
+    def loss_at(u: np.ndarray) -> float:
+        theta = progress.coordinates.to_theta(u, out=np.empty_like(u))
+        return objective.value(theta, some_rows)
+
+    def lost() -> bool:
+        return progress.far_above_start(loss_at(progress.published_u()))
+
+    with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
+        try:
             progress.stop_reason = walk(objective, gradient_of, data, plan, progress, monitor)
-    except KeyboardInterrupt:
-        progress.stop_reason = INTERRUPTED
-        if not np.isfinite(progress.u).all():
-            _restore_best(progress)
-        raise
-    lost = bool(progress.losses) and progress.far_above_start(progress.losses[-1])
-    if lost or not np.isfinite(progress.u).all():
-        progress.stop_reason = DIVERGED
-    if progress.stop_reason in (DIVERGED, CONVERGED) or plan.early_stopping:
-        _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
+        except BaseException as error:
+            interrupted = isinstance(error, KeyboardInterrupt)
+            progress.stop_reason = INTERRUPTED if interrupted else FAILED.format(error=error)
+            if lost():
+                _restore_last_good(progress, start, loss_at)
+            raise
+        if progress.stop_reason == CONVERGED or plan.early_stopping:
+            _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
+        # No loss has judged the last step yet.
+        if progress.stop_reason == DIVERGED or lost():
+            progress.stop_reason = DIVERGED
+            _restore_last_good(progress, start, loss_at)
 
 
 def _walk(
@@ -166,7 +187,7 @@ def _walk(
     monitor: Monitor | None,
 ) -> str:
     batches = Batches(data, plan.batch_size, plan.shuffle, plan.seed)
-    stepper = _Stepper(objective, gradient_of, plan, progress, batches.n)
+    stepper = _Stepper(objective, gradient_of, plan, progress)
     for _ in range(plan.max_iter):
         loss = _epoch(stepper, batches, progress)
         if not math.isfinite(loss):
@@ -204,7 +225,6 @@ class _Stepper:
         gradient_of: GradientFunction,
         plan: Plan,
         progress: Progress,
-        n_rows: int,
     ) -> None:
         u = progress.u
         self.gradient_of = gradient_of
@@ -213,12 +233,9 @@ class _Stepper:
         self.gradient = np.empty_like(u)
         self.before_last_step = u.copy()
         self.decay_mask = objective.model.decay_mask()
+        self.l1 = _L1(objective, progress.coordinates, u) if objective.l1_strength else None
         self.rate = plan.learning_rate
-        self.n_steps = plan.max_iter * math.ceil(n_rows / plan.batch_size)
-        self.objective = objective
-        self.weights = slice(0, objective.model.n_weights)
-        self.l1 = progress.coordinates.l1_strength(objective.l1_strength, u.dtype)
-        self.has_l1 = objective.l1_strength > 0
+        self._rated_epoch = -1
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
         if plan.average_from is not None and progress.averaged is None:
@@ -230,10 +247,8 @@ class _Stepper:
         loss = self.gradient_of(u, batch, self.gradient)
         progress.gradient_evaluations += 1
         progress.loss_evaluations += self.gradient_of.losses_per_call
-        if self.has_l1:
-            loss += self.progress.coordinates.unit * float(
-                (np.abs(u[self.weights]) * self.l1).sum()
-            )
+        if self.l1 is not None:
+            loss += self.l1.value(u)
         if not math.isfinite(loss):
             return loss
         if last:  # the parameters at which the epoch's loss was still measured
@@ -247,29 +262,32 @@ class _Stepper:
 
     def _move(self, u: np.ndarray) -> None:
         plan, gradient = self.plan, self.gradient
-        if self.has_l1:
-            w = u[self.weights]
-            before = w.copy()
-            pseudo_gradient(w, gradient[self.weights], self.l1, out=gradient[self.weights])
+        self._set_rate()
+        if self.l1 is not None:
+            self.l1.before_step(u, gradient)
         if plan.clip_norm is not None:
             norm = float(np.linalg.norm(gradient))
             if norm > plan.clip_norm:
                 gradient *= plan.clip_norm / norm
-        if self.has_l1:
-            descent = gradient[self.weights].copy()
-        step, horizon = self.progress.step, self.n_steps
-        factor = plan.schedule(step, horizon, self.progress.losses)
-        self.rate = plan.learning_rate * factor
         plan.optimizer.update(
             u,
             gradient,
             self.progress.optimizer_state,
             self.rate,
-            momentum=plan.schedule.momentum(step, horizon),
+            momentum=plan.schedule.momentum(self.progress.step, plan.n_steps),
             decay_mask=self.decay_mask,
         )
-        if self.has_l1:
-            project_orthant(w, before, descent)
+        if self.l1 is not None:
+            self.l1.after_step(u, gradient)
+
+    def _set_rate(self) -> None:
+        progress, schedule = self.progress, self.plan.schedule
+        if schedule.watches_loss:  # it reads all epochs again: once for each of them
+            if progress.epoch == self._rated_epoch:
+                return
+            self._rated_epoch = progress.epoch
+        factor = schedule(progress.step, self.plan.n_steps, progress.losses)
+        self.rate = self.plan.learning_rate * factor
 
     def _average(self, u: np.ndarray, averaged: np.ndarray) -> None:
         progress = self.progress
@@ -278,6 +296,35 @@ class _Stepper:
             return
         progress.n_averaged += 1
         averaged += (u - averaged) / progress.n_averaged
+
+
+class _L1:
+    """The L1 term around a step: it has no derivative at 0, so no gradient source knows it.
+
+    The optimizer is given the pseudo-gradient, and a weight that leaves its orthant stops at
+    exactly 0 (the projection of OWL-QN: Andrew & Gao 2007). Soft-thresholding after the step
+    would solve another problem with momentum or Adam.
+    """
+
+    def __init__(self, objective: Objective, coordinates: Coordinates, u: np.ndarray) -> None:
+        self.weights = slice(0, objective.model.n_weights)
+        self.strength = coordinates.l1_strength(objective.l1_strength, u.dtype)
+        self.unit = coordinates.unit
+        self._before = u[self.weights].copy()
+
+    def value(self, u: np.ndarray) -> float:
+        """Return ``alpha ||weights||_1``, in the units of J."""
+        return self.unit * float((np.abs(u[self.weights]) * self.strength).sum())
+
+    def before_step(self, u: np.ndarray, gradient: np.ndarray) -> None:
+        """Turn the gradient into the pseudo-gradient."""
+        w, g = u[self.weights], gradient[self.weights]
+        np.copyto(self._before, w)
+        pseudo_gradient(w, g, self.strength, out=g)
+
+    def after_step(self, u: np.ndarray, gradient: np.ndarray) -> None:
+        """Set to 0 what left its orthant."""
+        project_orthant(u[self.weights], self._before, gradient[self.weights])
 
 
 class Batches:
@@ -374,7 +421,7 @@ def _keep_best(
             improved = first or score > progress.best_score + tolerance
             if first or score > progress.best_score:
                 progress.best_score = score
-                progress.best_u = progress.u.copy()
+                progress.best_u = progress.published_u().copy()
     if loss < progress.best_loss:
         progress.best_loss = loss
         if improved is None:
@@ -384,9 +431,24 @@ def _keep_best(
 
 def _restore_best(progress: Progress) -> None:
     if progress.best_u is not None:
-        progress.u[...] = progress.best_u
+        _set(progress, progress.best_u)
+
+
+def _restore_last_good(
+    progress: Progress, start: np.ndarray, loss_at: Callable[[np.ndarray], float]
+) -> None:
+    """Go back to the epoch of the lowest J, or to the start where even that one is worse."""
+    loss_of_start = loss_at(start)
+    if progress.best_u is not None and loss_at(progress.best_u) <= loss_of_start:
+        _restore_best(progress)
+    else:
+        _set(progress, start)
+
+
+def _set(progress: Progress, u: np.ndarray) -> None:
+    progress.u[...] = u
     if progress.averaged is not None:
-        progress.averaged[...] = progress.u
+        progress.averaged[...] = u
 
 
 def _print_epoch(loss: float, progress: Progress) -> None:

@@ -25,7 +25,7 @@ class LinearParameters:
     coef_: Any
     intercept_: np.ndarray
     fit_intercept: bool
-    n_features_in_: int
+    _model_: FeedForward
     _default_gradient = "analytic"
 
     def sparsify(self) -> Any:
@@ -66,7 +66,8 @@ class LinearParameters:
         zero = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
         return np.clip(zero, -_OFF_THE_MEAN, _OFF_THE_MEAN)
 
-    def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
+    def _unpack(self, theta: np.ndarray) -> None:
+        model = self._model_
         arrays = model.unpack(theta)
         self.coef_ = arrays["coef"].copy()
         if model.fit_intercept:
@@ -76,7 +77,9 @@ class LinearParameters:
 
     def _pack(self) -> np.ndarray:
         coef = self._dense_coef().ravel()
-        return np.concatenate([coef, self.intercept_]) if self.fit_intercept else coef.copy()
+        return (
+            np.concatenate([coef, self.intercept_]) if self._model_.fit_intercept else coef.copy()
+        )
 
     def _dense_coef(self) -> np.ndarray:
         if not sparse.issparse(self.coef_):
@@ -86,9 +89,6 @@ class LinearParameters:
 
     def _n_outputs(self) -> int:
         return len(self.intercept_)
-
-    def _fitted_model(self) -> FeedForward:
-        return self._model(self.n_features_in_, self._n_outputs())
 
 
 class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):

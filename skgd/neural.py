@@ -9,11 +9,12 @@ import numpy as np
 
 from skgd._base import GradientLearner
 from skgd._component import check_number, resolve
-from skgd._parameters import Components, check_parameters, resolve_loss
+from skgd._parameters import Components, check_parameters
 from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import ACTIVATIONS, Activation
 from skgd.coordinates import Coordinates
 from skgd.gradients import GradientSource
+from skgd.losses import Loss
 from skgd.models import FeedForward
 
 __all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
@@ -24,8 +25,8 @@ class NetworkParameters:
 
     _default_gradient = "backprop"
 
-    _task: str
-    loss: Any
+    _model_: FeedForward
+    _loss_: Loss
     hidden_layer_sizes: Any
     activation: Any
 
@@ -35,7 +36,15 @@ class NetworkParameters:
 
     def _check_hidden(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes
-        sizes = (sizes,) if isinstance(sizes, Integral) else tuple(sizes)
+        if isinstance(sizes, Integral):
+            sizes = (sizes,)
+        if not isinstance(sizes, (list, tuple)) and not (
+            isinstance(sizes, np.ndarray) and sizes.ndim == 1
+        ):
+            raise TypeError(
+                "hidden_layer_sizes takes a whole number or a tuple of them, one for each hidden "
+                f"layer, such as (100, 50); got {sizes!r}."
+            )
         for size in sizes:
             check_number("hidden_layer_sizes", size, low=1, integer=True)
         return tuple(int(size) for size in sizes)
@@ -43,28 +52,18 @@ class NetworkParameters:
     def _check_activations(self, n_hidden: int) -> tuple[Activation, ...]:
         given = self.activation
         if not isinstance(given, (list, tuple)):
-            given = [given] * n_hidden
-        elif len(given) != n_hidden:
+            activation = resolve("activation", given, ACTIVATIONS, Activation)
+            return (activation,) * n_hidden
+        if len(given) != n_hidden:
             raise ValueError(
                 f"activation takes one name, or one for each of the {n_hidden} hidden layers; "
                 f"got {len(given)}."
             )
-        if n_hidden == 0:
-            resolve("activation", self.activation or "identity", ACTIVATIONS, Activation)
         return tuple(resolve("activation", a, ACTIVATIONS, Activation) for a in given)
 
-    def _network(self, sizes: tuple[int, ...]) -> FeedForward:
-        n_features, *hidden, n_outputs = sizes
-        activations = self._check_activations(len(hidden))
-        return FeedForward(n_features, n_outputs, tuple(hidden), activations)
-
     def _model(self, n_features: int, n_outputs: int) -> FeedForward:
-        return self._network((n_features, *self._check_hidden(), n_outputs))
-
-    def _fitted_model(self) -> FeedForward:
-        """Return the network as it was fitted, whatever `hidden_layer_sizes` says by now."""
-        sizes = [len(W) for W in self.coefs_]
-        return self._network((*sizes, self._n_outputs()))
+        hidden = self._check_hidden()
+        return FeedForward(n_features, n_outputs, hidden, self._check_activations(len(hidden)))
 
     def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
         """Uniform weights whose variance keeps the signal's size from layer to layer.
@@ -81,14 +80,14 @@ class NetworkParameters:
             W[...] = rng.uniform(-bound, bound, size=W.shape)
         return u
 
-    def _unpack(self, model: FeedForward, theta: np.ndarray) -> None:
+    def _unpack(self, theta: np.ndarray) -> None:
+        model = self._model_
         layers = model.layers(theta)
-        loss = resolve_loss(self.loss, self._task, type(self).__name__)
         self.coefs_ = [W.copy() for W, _ in layers]
         self.intercepts_ = [b.copy() for _, b in layers]
         self.n_layers_ = len(layers) + 1
         self.n_outputs_ = model.n_outputs
-        self.out_activation_ = loss.link_name(model.n_outputs)
+        self.out_activation_ = self._loss_.link_name(model.n_outputs)
 
     def _pack(self) -> np.ndarray:
         return np.concatenate([a.ravel() for a in (*self.coefs_, *self.intercepts_)])

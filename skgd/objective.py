@@ -36,7 +36,7 @@ class Batch(NamedTuple):
     y: np.ndarray
     weight: np.ndarray | None
 
-    def rows(self, index: np.ndarray) -> Batch:
+    def rows(self, index: np.ndarray | slice) -> Batch:
         """Return the rows of `index`, in new arrays."""
         weight = None if self.weight is None else self.weight[index]
         return Batch(self.X[index], self.y[index], weight)
@@ -133,7 +133,8 @@ class DataObjective:
 
     def value(self, theta: np.ndarray) -> float:
         """J(theta)."""
-        return self._objective.value(self._checked(theta), self._batch)
+        with np.errstate(all="ignore"):
+            return self._objective.value(self._checked(theta), self._batch)
 
     def gradient(self, theta: np.ndarray, source: Any = None) -> np.ndarray:
         """Gradient of J at theta, by another `source` if one is given.
@@ -159,7 +160,8 @@ class DataObjective:
     def _evaluate(self, theta: Any, source: Any) -> tuple[float, np.ndarray]:
         theta = self._checked(theta)
         gradient = np.empty_like(theta)
-        value = source.bind(self._objective, theta.dtype)(theta, self._batch, gradient)
+        with np.errstate(all="ignore"):  # a line search may look far away, and be told inf
+            value = source.bind(self._objective, theta.dtype)(theta, self._batch, gradient)
         if self._objective.l1_strength:
             weights = slice(0, self._objective.model.n_weights)
             gradient[weights] += self._objective.l1_strength * np.sign(theta[weights])

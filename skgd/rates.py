@@ -1,18 +1,25 @@
 """learning_rate="auto": a rate from the data, so that nobody has to tune one to begin.
 
-A rule whose steps are in proportion to the gradient (sgd, momentum, nesterov) is stable only
-below a multiple of ``1/L``, where L bounds the curvature of J. For a linear model
+Every optimizer says how far it likes to step (`linear_rate`, `network_rate`) in coordinates in
+which inputs, outputs and J are of order one. For a linear model there are two kinds:
 
-    L <= loss'' * lambda_max(X^T X / n),
+- A rule whose steps grow with the gradient (sgd, momentum, nesterov) is stable only below a
+  multiple of ``1/L``, where L bounds the curvature of J, so its rate is in units of 1/L:
+  ``L <= loss'' lambda_max(X^T X / n)``, and a mini-batch of b rows adds the noise of its own
+  curvature, ``mean ||x||^2 / b`` (expected smoothness: Gower et al. 2019, Prop. 3.8).
+- A rule that divides the gradient by its own size (Adam and its kin) moves every coordinate by
+  about the rate. The raw output then moves by up to the rate times ``||x||``, which is about
+  ``sqrt(1 + n_features)``; its rate is in units of one over that.
 
-and a mini-batch of b rows adds the noise of its own curvature, ``mean ||x||^2 / b`` (the
-expected smoothness of Gower et al. 2019, Prop. 3.8). A rule that divides the gradient by its
-own size (Adam and its kin) steps by about the rate in every coordinate, whatever L is.
+The curvature of a network has no useful bound: there the rates are the optimizer's own.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.extmath import safe_sparse_dot
 
 from skgd.coordinates import Coordinates
@@ -45,11 +52,17 @@ def automatic_rate(
     -------
     rate : float
     """
-    if coordinates.model.hidden_layer_sizes:
-        return optimizer.network_rate * _NETWORK_FACTORS[loss.task]
-    if optimizer.scale_free:
-        return optimizer.linear_rate / np.sqrt(1 + coordinates.model.n_features)
-    return optimizer.linear_rate / _curvature(loss, data, coordinates, batch_size)
+    model = coordinates.model
+    raw_inputs = coordinates.scale is None
+    if model.hidden_layer_sizes:
+        rate = optimizer.network_rate * _NETWORK_FACTORS[loss.task]
+        if raw_inputs and not optimizer.scale_free:
+            return rate / (1 + _spectrum(data, coordinates)[1])
+    elif not optimizer.scale_free:
+        return optimizer.linear_rate / _curvature(loss, data, coordinates, batch_size)
+    else:
+        rate = optimizer.linear_rate / np.sqrt(1 + model.n_features)
+    return rate / max(1.0, _mean_absolute_sum(data.X)) if raw_inputs else rate
 
 
 def _curvature(loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int) -> float:
@@ -59,11 +72,36 @@ def _curvature(loss: Loss, data: Batch, coordinates: Coordinates, batch_size: in
     if batch_size < n:
         largest += mean_square / batch_size
     bend = loss.curvature(coordinates.model.n_outputs)
-    if bend is None:  # kinks, or no bound: the loss is taken as if it bent like a square
-        bend = 1.0
+    if bend is None:
+        bend = _bend_at_start(loss, data, coordinates)
     if coordinates.spread is not None:
         bend *= float(np.max(coordinates.spread)) ** 2
-    return max(bend * largest / coordinates.unit, np.finfo(float).tiny)
+    return max(bend * largest / coordinates.unit, float(np.finfo(float).tiny))
+
+
+def _bend_at_start(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
+    """Second derivative of a loss without a bound on it, at the constant model.
+
+    Twice the value, since it may grow (exp); one where the loss has kinks.
+    """
+    if not loss.smooth:
+        return 1.0
+    raw = np.zeros(data.y.shape)
+    if coordinates.centre is not None:
+        raw += coordinates.centre
+    y, h = data.y.astype(np.float64), 1e-3
+    above, below = (loss.gradient(y, raw + d) for d in (h, -h))
+    bend = float(np.average(above - below, axis=0, weights=data.weight).max()) / (2 * h)
+    return 2.0 * max(bend, 0.0)
+
+
+def _mean_absolute_sum(X: Any) -> float:
+    """Mean over the rows of ``||x||_1``: by how much a step of one in every weight moves raw."""
+    return float(abs(X[:: _stride(X)]).sum()) / X[:: _stride(X)].shape[0]
+
+
+def _stride(X: Any) -> int:
+    return -(-X.shape[0] // _SAMPLE)
 
 
 def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
@@ -71,13 +109,17 @@ def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
 
     The trace is the mean square length of a row. A column of ones stands for the intercept.
     """
-    stride = -(-data.X.shape[0] // _SAMPLE)
-    X = data.X[::stride]
-    weight = np.ones(X.shape[0]) if data.weight is None else data.weight[::stride]
+    stride = _stride(data.X)
+    X = data.X[::stride].astype(np.float64)
+    weight = np.ones(X.shape[0])
+    if data.weight is not None:
+        weight = data.weight[::stride].astype(np.float64)
     weight = weight / weight.sum()
     p = X.shape[1]
-    mean = np.zeros(p) if coordinates.mean is None else coordinates.mean
-    scale = np.ones(p) if coordinates.scale is None else coordinates.scale
+    mean, scale = np.zeros(p), np.ones(p)
+    if coordinates.mean is not None and coordinates.scale is not None:
+        mean = coordinates.mean.astype(np.float64)
+        scale = coordinates.scale.astype(np.float64)
     ones = float(coordinates.model.fit_intercept)
 
     def rows_times(v: np.ndarray) -> np.ndarray:
@@ -96,7 +138,10 @@ def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
         eigenvalue = float(np.linalg.norm(v))
         if eigenvalue == 0.0:
             break
-    squares = X.multiply(X) if hasattr(X, "multiply") else np.square(X)
-    second_moment = np.asarray(weight @ squares).ravel()
-    trace = ones + float(((second_moment - mean**2) / scale**2).sum())
-    return eigenvalue, trace
+    if issparse(X):
+        scaled = X.multiply(1.0 / scale).tocsr()
+        second_moment = weight @ scaled.multiply(scaled)
+        squares = second_moment - (mean / scale) ** 2
+    else:
+        squares = weight @ np.square((X - mean) / scale)
+    return eigenvalue, ones + float(squares.sum())

@@ -42,7 +42,8 @@ def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) ->
         if isinstance(estimator.scoring, str) and estimator.scoring == "loss":
             return value, -value
         snapshot = copy.copy(estimator)
-        snapshot._unpack(model, theta)
+        snapshot._model_, snapshot._loss_ = model, loss
+        snapshot._unpack(theta)
         snapshot.n_iter_ = progress.epoch
         snapshot.__dict__.pop("feature_names_in_", None)  # the held-out rows have no names
         return value, float(scorer(snapshot, held_out.X, labels, sample_weight=weight))

@@ -1,0 +1,179 @@
+"""One training, made ready: coordinates, first parameters, rate, and the plan for the loop."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+
+from skgd import descent
+from skgd._parameters import Components
+from skgd._threads import one_blas_thread
+from skgd.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.gradients import GradientFunction
+from skgd.objective import Batch, Objective
+from skgd.optimizers import LBFGS
+from skgd.rates import automatic_rate
+
+_AUTO_BATCH = 256  # rows
+
+
+@dataclass
+class Training:
+    """All that one call of fit or partial_fit works with.
+
+    Attributes
+    ----------
+    components : Components
+    objective : Objective
+    data : Batch
+        Training rows, with the weights of J.
+    progress : Progress
+    plan : Plan
+    gradient_of : callable
+        The gradient source, bound to the objective.
+    """
+
+    components: Components
+    objective: Objective
+    data: Batch
+    progress: descent.Progress
+    plan: descent.Plan
+    gradient_of: GradientFunction
+
+    def run(self, monitor: descent.Monitor | None = None) -> None:
+        """Descend; `progress` is changed in place."""
+        with one_blas_thread():
+            descent.descend(
+                self.objective, self.gradient_of, self.data, self.plan, self.progress, monitor
+            )
+
+
+def prepare(
+    estimator: Any,
+    components: Components,
+    objective: Objective,
+    data: Batch,
+    seed: int,
+    *,
+    theta: np.ndarray | None = None,
+    progress: descent.Progress | None = None,
+    early_stopping: bool = False,
+    one_pass: bool = False,
+) -> Training:
+    """Make a training ready to run.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its parameters are read.
+    components : Components
+    objective : Objective
+    data : Batch
+    seed : int
+    theta : ndarray or None
+        Parameters to begin from; None draws them.
+    progress : Progress or None
+        An earlier pass to go on from, with theta.
+    early_stopping : bool
+    one_pass : bool
+        For partial_fit: one epoch, and nobody knows how many will follow.
+
+    Returns
+    -------
+    training : Training
+    """
+    if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
+        data = data.astype(np.float64)
+    if progress is None:
+        coordinates = coordinates_for(
+            objective, data, standardise=estimator.learning_rate == "auto"
+        )
+        progress = descent.Progress(u=np.empty(0), coordinates=coordinates)
+    if theta is None:
+        # A stream of its own: neither rows nor batches can change the start.
+        u = estimator._initial_u(progress.coordinates, np.random.default_rng([seed, 0]))
+    else:
+        u = progress.coordinates.to_u(theta.astype(data.X.dtype))
+    progress.u = u.astype(data.X.dtype)
+    return Training(
+        components=components,
+        objective=objective,
+        data=data,
+        progress=progress,
+        plan=_plan(estimator, components, data, progress, seed, early_stopping, one_pass),
+        gradient_of=components.source.bind(objective, data.X.dtype, progress.coordinates),
+    )
+
+
+def coordinates_for(objective: Objective, data: Batch, *, standardise: bool) -> Coordinates:
+    """Coordinates to descend in.
+
+    Standardised for learning_rate="auto", theta itself for a number; but a network regressor
+    is always trained in units of the spread of y.
+    """
+    model, loss = objective.model, objective.loss
+    mean = scale = centre = spread = None
+    unit = 1.0
+    if standardise:
+        mean, scale = column_statistics(data.X, data.weight, model.fit_intercept)
+        # The penalty bends J along theta_j too; where a column is so small that it bends J
+        # more than the loss does, it sets the scale.
+        bend = loss.curvature(model.n_outputs) or 1.0
+        scale = np.sqrt(scale**2 + scale.dtype.type(objective.l2_strength / bend))
+    if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
+        centre, spread, unit = output_statistics(loss, data, model.fit_intercept)
+    return Coordinates(model, mean, scale, centre, spread, unit)
+
+
+def n_rows_of_batch(batch_size: Any, n: int, optimizer: Any) -> int:
+    """Rows for each step, from the parameter `batch_size`."""
+    if isinstance(optimizer, LBFGS) or optimizer.full_batch_only or batch_size is None:
+        return n
+    if isinstance(batch_size, str):  # "auto", in equal parts: a small rest would only add noise
+        return math.ceil(n / math.ceil(n / _AUTO_BATCH))
+    if isinstance(batch_size, Integral):
+        return min(n, int(batch_size))
+    return max(1, round(batch_size * n))
+
+
+def _plan(
+    estimator: Any,
+    components: Components,
+    data: Batch,
+    progress: descent.Progress,
+    seed: int,
+    early_stopping: bool,
+    one_pass: bool,
+) -> descent.Plan:
+    optimizer = components.optimizer
+    n = data.X.shape[0]
+    batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer)
+    max_iter = 1 if one_pass else int(estimator.max_iter)
+    rate = estimator.learning_rate
+    if isinstance(optimizer, LBFGS):
+        rate = 1.0  # what its line search tries first
+    elif isinstance(rate, str):
+        rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
+    average = estimator.average
+    if isinstance(average, (bool, np.bool_)):
+        average = 0 if average else None
+    return descent.Plan(
+        optimizer=optimizer,
+        schedule=components.schedule,
+        learning_rate=float(rate),
+        batch_size=batch_size,
+        max_iter=max_iter,
+        n_steps=None if one_pass else max_iter * math.ceil(n / batch_size),
+        tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
+        n_iter_no_change=int(estimator.n_iter_no_change),
+        clip_norm=estimator.clip_norm,
+        average_from=average,
+        shuffle=bool(estimator.shuffle),
+        seed=seed,
+        early_stopping=early_stopping,
+        verbose=bool(estimator.verbose),
+    )
