@@ -146,10 +146,10 @@ def column_statistics(
     w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
     mean, variance = _moments(X, w, np.ones(X.shape[1]), centred)
     if not np.isfinite(variance).all():  # squares beyond the largest number
-        largest = np.maximum(abs(X).max(axis=0), np.finfo(X.dtype).tiny)
+        largest = abs(X).max(axis=0)
         if sparse.issparse(largest):
             largest = largest.toarray().ravel()
-        largest = largest.astype(np.float64)
+        largest = np.maximum(largest, np.finfo(X.dtype).tiny, dtype=np.float64)
         mean, variance = _moments(X, w, largest, centred)
         mean, deviation = mean * largest, np.sqrt(variance) * largest
     else:

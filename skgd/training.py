@@ -86,12 +86,12 @@ def prepare(
     -------
     training : Training
     """
-    if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
+    solver = isinstance(components.optimizer, LBFGS)
+    if solver:  # a line search needs the digits
         data = data.astype(np.float64)
     if progress is None:
-        coordinates = coordinates_for(
-            objective, data, standardise=estimator.learning_rate == "auto"
-        )
+        standardise = solver or isinstance(estimator.learning_rate, str)
+        coordinates = coordinates_for(objective, data, standardise=standardise)
         progress = descent.Progress(u=np.empty(0), coordinates=coordinates)
     if theta is None:
         # A stream of its own: neither rows nor batches can change the start.
@@ -123,7 +123,7 @@ def coordinates_for(objective: Objective, data: Batch, *, standardise: bool) -> 
         # The penalty bends J along theta_j too; where a column is so small that it bends J
         # more than the loss does, it sets the scale.
         bend = loss.curvature(model.n_outputs) or 1.0
-        scale = np.sqrt(scale**2 + scale.dtype.type(objective.l2_strength / bend))
+        scale = np.hypot(scale, scale.dtype.type(np.sqrt(objective.l2_strength / bend)))
     if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
         centre, spread, unit = output_statistics(loss, data, model.fit_intercept)
     return Coordinates(model, mean, scale, centre, spread, unit)
