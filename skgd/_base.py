@@ -81,9 +81,9 @@ class GradientLearner(BaseEstimator):
             components = self._components()
             data = self._check_data(X, y, sample_weight, components.loss, reset=True)
             seed = _seed(self.random_state)
-            train, held_out = self._split(data, seed)
-            train = self._weigh(train)
-            objective = self._objective(components, train)
+            rows, held_out = self._split(data, seed)
+            train = self._weigh(data, rows)
+            objective = self._objective(components, data)
             training = prepare(
                 self,
                 components,
@@ -91,7 +91,7 @@ class GradientLearner(BaseEstimator):
                 train,
                 seed,
                 theta=self._stored_theta(objective) if self.warm_start else None,
-                early_stopping=held_out is not None,
+                rows=rows,
             )
             monitor = None
             if held_out is not None:
@@ -117,9 +117,16 @@ class GradientLearner(BaseEstimator):
         self : estimator
             With ``n_iter_ = 0``. `fit` starts from it only with ``warm_start=True``.
         """
+        return self._initialize(X, y, None, classes, parameters)
+
+    def _initialize(
+        self, X: Any, y: Any, sample_weight: Any, classes: Any = None, parameters: Any = None
+    ) -> Any:
         with _unchanged_on_failure(self), np.errstate(all="ignore"):
             components = self._components()
-            data = self._check_data(X, y, None, components.loss, reset=True, classes=classes)
+            data = self._check_data(
+                X, y, sample_weight, components.loss, reset=True, classes=classes
+            )
             data = self._weigh(data)
             objective = self._objective(components, data)
             theta = None if parameters is None else _as_theta(parameters, objective.model)
@@ -127,6 +134,8 @@ class GradientLearner(BaseEstimator):
             training = prepare(self, components, objective, data, seed, theta=theta)
             training.progress.stop_reason = "initialized: nothing is learned yet"
             self._publish(training, data.X.dtype)
+            if theta is not None:  # to the last bit, whatever the coordinates
+                self._unpack(theta.astype(data.X.dtype))
         return self
 
     def _learn_one_pass(self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None) -> Any:
@@ -158,6 +167,8 @@ class GradientLearner(BaseEstimator):
             progress, seed, before = self.__dict__.get(
                 "_training", (None, _seed(self.random_state), None)
             )
+            if before == settings:
+                progress.take_up(theta)
             training = prepare(
                 self,
                 components,
@@ -218,7 +229,8 @@ class GradientLearner(BaseEstimator):
             there are none. The estimator does not change.
         """
         if not hasattr(self, "n_iter_"):
-            return clone(self).initialize(X, y).objective(X, y, sample_weight)
+            start = clone(self)._initialize(X, y, sample_weight)
+            return start.objective(X, y, sample_weight)
         components = self._components()
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
@@ -240,7 +252,7 @@ class GradientLearner(BaseEstimator):
         if not hasattr(self, "n_iter_"):
             return None
         theta = self._pack()
-        return theta if theta.shape == (objective.model.n_parameters,) else None
+        return theta if self._model_.blocks == objective.model.blocks else None
 
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
@@ -288,27 +300,35 @@ class GradientLearner(BaseEstimator):
         loss.check_target(y)
         return Batch(X, y, weight)
 
-    def _weigh(self, data: Batch, *, partial: bool = False) -> Batch:
-        """Class weights times sample weights, divided by their mean over these rows.
+    def _weigh(
+        self, data: Batch, rows: np.ndarray | None = None, *, partial: bool = False
+    ) -> Batch:
+        """Class weights times sample weights, divided by their mean over the training rows.
 
-        `partial_fit` sees no mean over all rows: there a weight scales the step.
+        Rows that are kept back get weight 0. `partial_fit` sees no mean over all rows: there
+        a weight scales the step.
         """
-        weight = self._class_weighted(data, partial)
+        if rows is None:
+            weight = self._class_weighted(data, partial)
+        else:
+            given = self._class_weighted(data.rows(rows), partial)
+            weight = np.zeros(data.X.shape[0])
+            weight[rows] = 1.0 if given is None else given
         if weight is None:
             return data
         if not partial:  # the largest first: a sum of large weights may overflow
             weight = weight / weight.max()
-            weight = weight / weight.mean()
+            weight *= (len(weight) if rows is None else len(rows)) / weight.sum()
         return data._replace(weight=weight.astype(data.X.dtype))
 
-    def _split(self, data: Batch, seed: int) -> tuple[Batch, Batch | None]:
-        """Training and validation rows; all and None without early stopping."""
+    def _split(self, data: Batch, seed: int) -> tuple[np.ndarray | None, Batch | None]:
+        """Numbers of the training rows, and the rows kept back; None without early stopping."""
         n = data.X.shape[0]
         wanted = self.early_stopping
         if isinstance(wanted, str):  # "auto"
             wanted = n > _EARLY_STOPPING_FROM
         if not wanted:
-            return data, None
+            return None, None
         try:
             train, held_out = train_test_split(
                 np.arange(n),
@@ -321,7 +341,7 @@ class GradientLearner(BaseEstimator):
                 f"early_stopping cannot keep validation_fraction={self.validation_fraction} of "
                 f"{n} rows back: {error} Set early_stopping=False, or another fraction."
             ) from None
-        return data.rows(train), data.rows(held_out)
+        return train, data.rows(held_out)
 
     # ------------------------------------------------------------ the training
 
@@ -367,17 +387,9 @@ class GradientLearner(BaseEstimator):
         self.batch_size_ = plan.batch_size
         self.n_loss_evaluations_ = progress.loss_evaluations
         self.n_gradient_evaluations_ = progress.gradient_evaluations
-        self.history_ = {
-            "epoch": list(range(1, len(progress.losses) + 1)),
-            "loss": list(progress.losses),
-            "learning_rate": list(progress.rates[: len(progress.losses)]),
-        }
-        self.validation_loss_curve_ = self.validation_scores_ = None
-        if progress.validation_losses:
-            self.validation_loss_curve_ = list(progress.validation_losses)
-            self.validation_scores_ = list(progress.validation_scores)
-            self.history_["validation_loss"] = list(progress.validation_losses)
-            self.history_["validation_score"] = list(progress.validation_scores)
+        self.history_ = progress.history()
+        self.validation_loss_curve_ = self.history_.get("validation_loss")
+        self.validation_scores_ = self.history_.get("validation_score")
 
     def _warn(self, training: Training) -> None:
         plan, name = training.plan, type(self).__name__
@@ -486,7 +498,9 @@ def _divergence(training: Training, learning_rate: Any) -> str:
     )
     if isinstance(plan.optimizer, LBFGS):
         return text + " Scale the features."
-    plain = coordinates_for(training.objective, training.data, standardise=False)
+    plain = coordinates_for(
+        training.objective, training.data, standardise=False, together=not plan.optimizer.scale_free
+    )
     safe = automatic_rate(
         plan.optimizer, training.components.loss, training.data, plain, plan.batch_size
     )

@@ -16,6 +16,7 @@ constant model, for those optimizers whose steps grow with the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,17 +144,15 @@ def column_statistics(
     mean, scale : ndarray of shape (p,), in the dtype of X
         The scale of a constant column is its value, so that later rows are in proportion.
     """
-    w = np.ones(X.shape[0]) if weight is None else weight.astype(np.float64)
-    mean, variance = _moments(X, w, np.ones(X.shape[1]), centred)
+    mean, variance = _moments(X, weight, np.ones(X.shape[1]), centred)
+    deviation = np.sqrt(variance)
     if not np.isfinite(variance).all():  # squares beyond the largest number
         largest = abs(X).max(axis=0)
         if sparse.issparse(largest):
             largest = largest.toarray().ravel()
         largest = np.maximum(largest, np.finfo(X.dtype).tiny, dtype=np.float64)
-        mean, variance = _moments(X, w, largest, centred)
+        mean, variance = _moments(X, weight, largest, centred)
         mean, deviation = mean * largest, np.sqrt(variance) * largest
-    else:
-        deviation = np.sqrt(variance)
     # Rounding leaves a constant column a deviation of about eps mean.
     size = np.where(mean == 0, 1.0, np.abs(mean))
     constant = deviation <= 10 * np.finfo(X.dtype).eps * np.abs(mean)
@@ -161,28 +160,23 @@ def column_statistics(
 
 
 def _moments(
-    X: Any, w: np.ndarray, unit: np.ndarray, centred: bool
+    X: Any, weight: np.ndarray | None, unit: np.ndarray, centred: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and variance of the columns of ``X / unit``, in float64."""
     if sparse.issparse(X):
         if (unit != 1.0).any():
             X = X.multiply(1.0 / unit).tocsr()
-        mean, variance = mean_variance_axis(X, axis=0, weights=w.astype(X.dtype))
+        mean, variance = mean_variance_axis(X, axis=0, weights=weight)
         mean, variance = mean.astype(np.float64), variance.astype(np.float64)
         return (mean, variance) if centred else (np.zeros_like(mean), variance + mean**2)
     mean = np.zeros(X.shape[1])
     if centred:
-        for rows in gen_batches(X.shape[0], _CHUNK):
-            mean += w[rows] @ (X[rows] / unit)
-        mean /= w.sum()
-    variance = np.zeros_like(mean)
-    for rows in gen_batches(X.shape[0], _CHUNK):
-        variance += w[rows] @ np.square(X[rows] / unit - mean)
-    return mean, variance / w.sum()
+        mean = _weighted_mean(lambda rows: X[rows] / unit, X.shape[0], weight)
+    return mean, _weighted_mean(lambda rows: np.square(X[rows] / unit - mean), X.shape[0], weight)
 
 
 def output_statistics(
-    loss: Loss, data: Batch, centred: bool
+    loss: Loss, data: Batch, centred: bool, together: bool
 ) -> tuple[np.ndarray, np.ndarray, float]:
     """Centre and spread of the raw output, and the loss of the constant model.
 
@@ -192,6 +186,9 @@ def output_statistics(
     data : Batch
     centred : bool
         False for a model without an intercept.
+    together : bool
+        One spread for all outputs, for optimizers whose steps grow with the gradient: J bends
+        alike along every raw output.
 
     Returns
     -------
@@ -199,23 +196,40 @@ def output_statistics(
     unit : float
         The unit of J; 1 where the constant model fits perfectly.
     """
-    n, dtype = data.y.shape[0], data.X.dtype
-    weight = np.ones(n) if data.weight is None else data.weight.astype(np.float64)
-    weight = weight / weight.sum()
-    y = data.y.astype(np.float64)
-    columns = y.reshape(n, -1)
-    mean = weight @ columns
+    y, dtype = data.y, data.X.dtype
+    n = y.shape[0]
+
+    def average(of_rows: Callable[[slice], np.ndarray]) -> np.ndarray:
+        return _weighted_mean(of_rows, n, data.weight)
+
+    mean = np.atleast_1d(average(lambda rows: y[rows]))
     centre = loss.link_of_mean(mean) if centred else np.zeros_like(mean)
+    level = centre if y.ndim == 2 else centre[0]
     spread = np.ones_like(mean)
     if loss.link_name() == "identity":
-        spread = np.sqrt(weight @ np.square(columns - centre))
+        spread = np.sqrt(np.atleast_1d(average(lambda rows: np.square(y[rows] - level))))
         constant = spread <= 10 * np.finfo(dtype).eps * np.abs(mean)
         spread = np.where(constant | ~np.isfinite(spread), 1.0, spread)
-    raw = np.broadcast_to(centre, columns.shape).reshape(y.shape)
-    unit = float(weight @ loss.value(y, raw))
+    if together:
+        spread[:] = np.sqrt(np.mean(spread**2))
+    unit = float(average(lambda rows: loss.value(y[rows], np.broadcast_to(level, y[rows].shape))))
     if not (np.isfinite(unit) and unit > np.finfo(dtype).tiny):
         unit = 1.0
     return centre.astype(dtype), spread.astype(dtype), unit
+
+
+def _weighted_mean(
+    of_rows: Callable[[slice], np.ndarray], n: int, weight: np.ndarray | None
+) -> np.ndarray:
+    """Weighted mean over n rows in float64, a chunk at a time: no array as long as the data."""
+    total: Any = 0.0
+    mass = 0.0
+    for rows in gen_batches(n, _CHUNK):
+        values = of_rows(rows)
+        w = np.ones(len(values)) if weight is None else weight[rows].astype(np.float64)
+        total = total + w @ values
+        mass += w.sum()
+    return total / mass
 
 
 def _subtract_outer(W: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:

@@ -55,6 +55,8 @@ class Plan:
     seed : int
     early_stopping : bool
         Stop by the validation score, and keep the best parameters.
+    keep_best : bool
+        Keep the parameters of the lowest J where the training stops for lack of progress.
     verbose : bool
     """
 
@@ -71,6 +73,7 @@ class Plan:
     shuffle: bool
     seed: int
     early_stopping: bool
+    keep_best: bool
     verbose: bool
 
 
@@ -109,6 +112,29 @@ class Progress:
         first = 0.0 if self.first_loss is None else abs(self.first_loss)
         return not loss <= 1e3 * max(first, self.coordinates.unit)  # nan is far above, too
 
+    def take_up(self, theta: np.ndarray) -> None:
+        """Go on from here, or from `theta` if somebody changed the parameters in between."""
+        if not np.array_equal(theta, self.parameters().astype(theta.dtype)):
+            self.u = self.coordinates.to_u(theta.astype(self.u.dtype))
+            self.averaged, self.n_averaged = None, 0
+        # Arrays of a model that was loaded as a memory map cannot be written.
+        self.u = self.u.copy()
+        self.averaged = None if self.averaged is None else self.averaged.copy()
+        self.optimizer_state = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in self.optimizer_state.items()
+        }
+
+    def history(self) -> dict[str, list[float]]:
+        """Return lists of equal length, one entry for each epoch that was completed."""
+        lists = {"loss": self.losses, "learning_rate": self.rates}
+        if self.validation_losses:
+            lists["validation_loss"] = self.validation_losses
+            lists["validation_score"] = self.validation_scores
+        n = min(map(len, lists.values()))
+        epochs: dict[str, list[float]] = {"epoch": list(range(1, n + 1))}
+        return epochs | {name: list(values[:n]) for name, values in lists.items()}
+
     def published_u(self) -> np.ndarray:
         """Return u, or its average where one is kept."""
         return self.u if self.averaged is None else self.averaged
@@ -125,7 +151,7 @@ Monitor = Callable[[Progress], tuple[float, float]]
 def descend(
     objective: Objective,
     gradient_of: GradientFunction,
-    data: Batch,
+    batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None = None,
@@ -137,8 +163,8 @@ def descend(
     objective : Objective
     gradient_of : callable
         The bound gradient source.
-    data : Batch
-        All training rows; the weights are divided by their mean.
+    batches : Batches
+        The training rows; the weights are divided by their mean.
     plan : Plan
     progress : Progress
     monitor : callable or None
@@ -152,7 +178,7 @@ def descend(
     """
     walk = _solve if isinstance(plan.optimizer, LBFGS) else _walk
     start = progress.u.copy()
-    some_rows = data.rows(slice(0, plan.batch_size))
+    some_rows = batches.first()
 
     def loss_at(u: np.ndarray) -> float:
         theta = progress.coordinates.to_theta(u, out=np.empty_like(u))
@@ -163,14 +189,14 @@ def descend(
 
     with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
         try:
-            progress.stop_reason = walk(objective, gradient_of, data, plan, progress, monitor)
+            progress.stop_reason = walk(objective, gradient_of, batches, plan, progress, monitor)
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             progress.stop_reason = INTERRUPTED if interrupted else FAILED.format(error=error)
             if lost():
                 _restore_last_good(progress, start, loss_at)
             raise
-        if progress.stop_reason == CONVERGED or plan.early_stopping:
+        if plan.early_stopping or (plan.keep_best and progress.stop_reason == CONVERGED):
             _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
         # No loss has judged the last step yet.
         if progress.stop_reason == DIVERGED or lost():
@@ -181,12 +207,11 @@ def descend(
 def _walk(
     objective: Objective,
     gradient_of: GradientFunction,
-    data: Batch,
+    batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None,
 ) -> str:
-    batches = Batches(data, plan.batch_size, plan.shuffle, plan.seed)
     stepper = _Stepper(objective, gradient_of, plan, progress)
     for _ in range(plan.max_iter):
         loss = _epoch(stepper, batches, progress)
@@ -333,14 +358,23 @@ class Batches:
     The permutation depends on the seed and the number of the epoch alone, so that a
     training that goes on sees the same batches as one that was never stopped. Rows are
     gathered into arrays that are made once; X itself is not copied.
+
+    Parameters
+    ----------
+    data : Batch
+    rows : ndarray of int or None
+        The rows to train on; None is all.
+    plan : Plan
     """
 
-    def __init__(self, data: Batch, batch_size: int, shuffle: bool, seed: int) -> None:
+    def __init__(self, data: Batch, rows: np.ndarray | None, plan: Plan) -> None:
+        self.n = data.X.shape[0] if rows is None else len(rows)
+        self.size = min(plan.batch_size, self.n)
+        self.plan = plan
+        if self.size == self.n and rows is not None:
+            data, rows = data.rows(rows), None
         self.data = data
-        self.n = data.X.shape[0]
-        self.size = min(batch_size, self.n)
-        self.shuffle = shuffle
-        self.seed = seed
+        self.rows = rows
         if self.size < self.n:
             self._take_X = _gatherer(data.X, self.size)
             self._take_y = _gatherer(data.y, self.size)
@@ -353,12 +387,18 @@ class Batches:
         if self.size == self.n:
             yield self.data
             return
-        order = np.arange(self.n)
-        if self.shuffle:
-            np.random.default_rng([self.seed, epoch]).shuffle(order)
+        order = np.arange(self.n, dtype=np.int32) if self.rows is None else self.rows.copy()
+        if self.plan.shuffle:
+            np.random.default_rng([self.plan.seed, epoch]).shuffle(order)
         for start in range(0, self.n, self.size):
             rows = order[start : start + self.size]
             yield Batch(self._take_X(rows), self._take_y(rows), self._take_weight(rows))
+
+    def first(self) -> Batch:
+        """Rows to judge parameters on: as many as one batch has, in an array of their own."""
+        if self.size == self.n:
+            return self.data
+        return self.data.rows(slice(0, self.size) if self.rows is None else self.rows[: self.size])
 
 
 def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:
@@ -462,13 +502,14 @@ def _print_epoch(loss: float, progress: Progress) -> None:
 def _solve(
     objective: Objective,
     gradient_of: GradientFunction,
-    data: Batch,
+    batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None,
 ) -> str:
     """Hand the whole objective to SciPy's L-BFGS; each of its iterations is an epoch."""
     unit = progress.coordinates.unit
+    (data,) = batches(0)
     gradient = np.empty_like(progress.u)
     l1 = None
     if objective.l1_strength:
@@ -487,16 +528,12 @@ def _solve(
         progress.u[...] = u
         progress.epoch += 1
         progress.step += 1
-        progress.samples += data.X.shape[0]
+        progress.samples += batches.n
         progress.rates.append(1.0)
         progress.losses.append(value * unit)
         if progress.first_loss is None:
             progress.first_loss = value * unit
-        if value * unit < progress.best_loss:
-            progress.best_loss = value * unit
-            progress.best_u = progress.u.copy()
-        if monitor is not None:
-            _keep_best(value * unit, progress.u, plan, progress, monitor)
+        _keep_best(value * unit, progress.u, plan, progress, monitor)
         if plan.verbose:
             _print_epoch(value * unit, progress)
 
@@ -505,5 +542,7 @@ def _solve(
     )
     if not np.isfinite(result.fun):
         return DIVERGED
+    if not progress.losses:  # it began at the minimum
+        record(result.x, result.fun)
     progress.u[...] = result.x
     return MAX_ITER if result.status == 1 else SOLVED

@@ -40,12 +40,16 @@ class Loss(Component):
         as a complex step needs.
     smooth : bool
         Whether the derivative is continuous.
+    degenerate : bool
+        Whether a model that says nothing (raw = 0) has the lowest loss of all, so that the
+        lowest loss is no sign of a good model.
     """
 
     task: ClassVar[str] = "regression"
     has_proba: ClassVar[bool] = False
     holomorphic: ClassVar[bool] = False
     smooth: ClassVar[bool] = False
+    degenerate: ClassVar[bool] = False
 
     @property
     def has_gradient(self) -> bool:
@@ -825,6 +829,7 @@ class Perceptron(Loss):
     """
 
     task = "classification"
+    degenerate = True
 
     def value(self, y: np.ndarray, raw: Any) -> Any:
         m = _margin(y, raw)

@@ -821,11 +821,10 @@ class RAdam(Optimizer):
     0.715770052
     """
 
-    linear_rate = 0.3
+    linear_rate = 0.15
     network_rate = 0.006
     memory = ("m", "v")
-    # Its first steps, before the variance is known, are those of Momentum.
-    scale_free = False
+    scale_free = True
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.beta_1 = beta_1

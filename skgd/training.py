@@ -35,6 +35,8 @@ class Training:
     plan : Plan
     gradient_of : callable
         The gradient source, bound to the objective.
+    rows : ndarray of int or None
+        The rows to train on; None is all. The others have weight 0.
     """
 
     components: Components
@@ -43,12 +45,14 @@ class Training:
     progress: descent.Progress
     plan: descent.Plan
     gradient_of: GradientFunction
+    rows: np.ndarray | None = None
 
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
         with one_blas_thread():
+            batches = descent.Batches(self.data, self.rows, self.plan)
             descent.descend(
-                self.objective, self.gradient_of, self.data, self.plan, self.progress, monitor
+                self.objective, self.gradient_of, batches, self.plan, self.progress, monitor
             )
 
 
@@ -61,7 +65,7 @@ def prepare(
     *,
     theta: np.ndarray | None = None,
     progress: descent.Progress | None = None,
-    early_stopping: bool = False,
+    rows: np.ndarray | None = None,
     one_pass: bool = False,
 ) -> Training:
     """Make a training ready to run.
@@ -77,8 +81,9 @@ def prepare(
     theta : ndarray or None
         Parameters to begin from; None draws them.
     progress : Progress or None
-        An earlier pass to go on from, with theta.
-    early_stopping : bool
+        An earlier pass to go on from; then theta does not count.
+    rows : ndarray of int or None
+        The rows to train on, where others are kept back for early stopping.
     one_pass : bool
         For partial_fit: one epoch, and nobody knows how many will follow.
 
@@ -86,34 +91,55 @@ def prepare(
     -------
     training : Training
     """
-    solver = isinstance(components.optimizer, LBFGS)
-    if solver:  # a line search needs the digits
+    if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
         data = data.astype(np.float64)
     if progress is None:
-        standardise = solver or isinstance(estimator.learning_rate, str)
-        coordinates = coordinates_for(objective, data, standardise=standardise)
+        coordinates = coordinates_for(
+            objective,
+            data,
+            standardise=isinstance(estimator.learning_rate, str),
+            together=not components.optimizer.scale_free,
+        )
         progress = descent.Progress(u=np.empty(0), coordinates=coordinates)
-    if theta is None:
-        # A stream of its own: neither rows nor batches can change the start.
-        u = estimator._initial_u(progress.coordinates, np.random.default_rng([seed, 0]))
-    else:
-        u = progress.coordinates.to_u(theta.astype(data.X.dtype))
-    progress.u = u.astype(data.X.dtype)
+        progress.u = _first_u(estimator, progress.coordinates, theta, seed).astype(data.X.dtype)
+    data = data.astype(progress.u.dtype)  # which an earlier pass may have settled
+    n = data.X.shape[0] if rows is None else len(rows)
     return Training(
         components=components,
         objective=objective,
         data=data,
         progress=progress,
-        plan=_plan(estimator, components, data, progress, seed, early_stopping, one_pass),
+        plan=_plan(
+            estimator,
+            components,
+            data,
+            progress,
+            n,
+            seed,
+            early_stopping=rows is not None,
+            one_pass=one_pass,
+        ),
         gradient_of=components.source.bind(objective, data.X.dtype, progress.coordinates),
+        rows=rows,
     )
 
 
-def coordinates_for(objective: Objective, data: Batch, *, standardise: bool) -> Coordinates:
+def _first_u(
+    estimator: Any, coordinates: Coordinates, theta: np.ndarray | None, seed: int
+) -> np.ndarray:
+    if theta is not None:
+        return coordinates.to_u(theta)
+    # A stream of its own: neither rows nor batches can change the start.
+    return estimator._initial_u(coordinates, np.random.default_rng([seed, 0]))
+
+
+def coordinates_for(
+    objective: Objective, data: Batch, *, standardise: bool, together: bool
+) -> Coordinates:
     """Coordinates to descend in.
 
     Standardised for learning_rate="auto", theta itself for a number; but a network regressor
-    is always trained in units of the spread of y.
+    is always trained in units of the spread of y, one for all outputs if `together`.
     """
     model, loss = objective.model, objective.loss
     mean = scale = centre = spread = None
@@ -125,7 +151,7 @@ def coordinates_for(objective: Objective, data: Batch, *, standardise: bool) -> 
         bend = loss.curvature(model.n_outputs) or 1.0
         scale = np.hypot(scale, scale.dtype.type(np.sqrt(objective.l2_strength / bend)))
     if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
-        centre, spread, unit = output_statistics(loss, data, model.fit_intercept)
+        centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
     return Coordinates(model, mean, scale, centre, spread, unit)
 
 
@@ -145,12 +171,12 @@ def _plan(
     components: Components,
     data: Batch,
     progress: descent.Progress,
+    n: int,
     seed: int,
     early_stopping: bool,
     one_pass: bool,
 ) -> descent.Plan:
     optimizer = components.optimizer
-    n = data.X.shape[0]
     batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer)
     max_iter = 1 if one_pass else int(estimator.max_iter)
     rate = estimator.learning_rate
@@ -159,8 +185,6 @@ def _plan(
     elif isinstance(rate, str):
         rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
     average = estimator.average
-    if isinstance(average, (bool, np.bool_)):
-        average = 0 if average else None
     return descent.Plan(
         optimizer=optimizer,
         schedule=components.schedule,
@@ -171,9 +195,10 @@ def _plan(
         tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
         n_iter_no_change=int(estimator.n_iter_no_change),
         clip_norm=estimator.clip_norm,
-        average_from=average,
+        average_from=int(average) if average else None,
         shuffle=bool(estimator.shuffle),
         seed=seed,
         early_stopping=early_stopping,
+        keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
     )

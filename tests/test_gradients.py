@@ -601,14 +601,17 @@ def test_every_rule_is_the_same_in_fit_and_by_hand(estimator, name):
 
 @pytest.mark.parametrize("estimator", HAND)
 @pytest.mark.parametrize("name", [name for name in OPTIMIZERS if name not in RULES])
-def test_every_solver_is_the_same_in_fit_and_by_hand(estimator, name):
+def test_every_solver_ends_where_it_ends_by_hand(estimator, name):
+    """In whatever coordinates it works; a network has many minima, so there J must be flat."""
     X, y = small_problem(estimator)
-    settings = {"learning_rate": 0.1, "alpha": 0.1}
-    objective = small(estimator, **settings).objective(X, y)
-    solved = OPTIMIZERS[name]().solve(objective, objective.x0, max_iter=12, tol=1e-6)
-    model = small(estimator, optimizer=name, max_iter=12, tol=1e-6, **settings).fit(X, y)
-    assert_allclose(model.parameters_, solved.x, rtol=1e-12, atol=1e-12)
-    assert model.n_iter_ == solved.nit
+    objective = small(estimator, alpha=0.1).objective(X, y)
+    solved = OPTIMIZERS[name]().solve(objective, objective.x0, max_iter=2000, tol=1e-9)
+    model = small(estimator, optimizer=name, max_iter=2000, tol=1e-9, alpha=0.1).fit(X, y)
+    assert np.abs(objective.gradient(model.parameters_, "numeric")).max() < 1e-5
+    if estimator is not MLPBackpropClassifier:
+        assert_allclose(objective.value(model.parameters_), solved.fun, rtol=1e-10)
+        arrays = objective.unpack(model.parameters_), objective.unpack(solved.x)
+        assert_allclose(*(a["coef"] for a in arrays), atol=1e-5)
 
 
 # ---------------------------------------------------------- scikit-learn's own back-propagation

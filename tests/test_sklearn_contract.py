@@ -69,12 +69,10 @@ def combinations():
         for gradient in GRADIENTS:
             for optimizer in ("sgd", "momentum", "adam"):
                 slow = is_slow(estimator, gradient, optimizer)
-                hidden, size = {}, 0
+                hidden = {}
                 if estimator in NETWORKS:  # each unit costs a measurement twenty evaluations of J
                     size = 30 if gradient != "numeric" else 8 if slow else 2
                     hidden = {"hidden_layer_sizes": (size,)}
-                if size == 2:
-                    hidden["max_iter"] = 60
                 yield estimator(gradient=gradient, optimizer=optimizer, **hidden), slow
 
 
