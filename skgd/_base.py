@@ -24,7 +24,7 @@ from skgd.models import FeedForward
 from skgd.objective import Batch, DataObjective, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 from skgd.penalties import PENALTIES
-from skgd.rates import automatic_rate
+from skgd.rates import cautious_rate
 from skgd.schedules import SCHEDULES
 from skgd.training import Training, coordinates_for, prepare
 from skgd.validation import validation_monitor
@@ -309,9 +309,10 @@ class GradientLearner(BaseEstimator):
         a weight scales the step.
         """
         if rows is None:
-            weight = self._class_weighted(data, partial)
+            weight = self._class_weighted(data.y, data.weight, partial)
         else:
-            given = self._class_weighted(data.rows(rows), partial)
+            of_rows = None if data.weight is None else data.weight[rows]
+            given = self._class_weighted(data.y[rows], of_rows, partial)
             weight = np.zeros(data.X.shape[0])
             weight[rows] = 1.0 if given is None else given
         if weight is None:
@@ -501,7 +502,7 @@ def _divergence(training: Training, learning_rate: Any) -> str:
     plain = coordinates_for(
         training.objective, training.data, standardise=False, together=not plan.optimizer.scale_free
     )
-    safe = automatic_rate(
+    safe = cautious_rate(
         plan.optimizer, training.components.loss, training.data, plain, plan.batch_size
     )
     number = _rounded_down(min(safe, plan.learning_rate / 10))

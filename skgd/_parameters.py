@@ -177,11 +177,6 @@ def _is_false(value: Any) -> bool:
 
 def check_partial(estimator: Any, components: Components) -> None:
     """Raise for settings that partial_fit cannot serve."""
-    if isinstance(components.optimizer, LBFGS):
-        raise ValueError(
-            'optimizer="lbfgs" is a solver over all data and has no partial_fit; take another '
-            "optimizer, or call fit."
-        )
     if not isinstance(estimator.early_stopping, str) and estimator.early_stopping:
         raise ValueError(
             "early_stopping=True keeps rows back, and partial_fit has none to spare: use "

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
-from sklearn.utils import assert_all_finite, compute_class_weight
+from sklearn.utils import assert_all_finite, compute_class_weight, gen_batches
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
 from skgd._parameters import resolve_loss
 from skgd.losses import Loss
-from skgd.objective import Batch
+from skgd.optimizers import LBFGS
 
 
 def _loss_of(estimator: Any) -> Loss:
@@ -44,6 +44,16 @@ def _has_proba(estimator: Any) -> bool:
     return True
 
 
+def _has_partial_fit(estimator: Any) -> bool:
+    optimizer = estimator.optimizer
+    if optimizer == "lbfgs" or isinstance(optimizer, LBFGS):
+        raise AttributeError(
+            'optimizer="lbfgs" is a solver over all data and has no partial_fit; take another '
+            "optimizer, or call fit."
+        )
+    return True
+
+
 class RegressorTarget(RegressorMixin):
     """Targets of regressors: numbers, one column or several."""
 
@@ -64,6 +74,7 @@ class RegressorTarget(RegressorMixin):
         with np.errstate(over="ignore"):
             return _loss_of(self).inverse_link(raw)
 
+    @available_if(_has_partial_fit)
     def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
@@ -101,8 +112,10 @@ class RegressorTarget(RegressorMixin):
     def _strata(self, y: np.ndarray) -> None:
         return None
 
-    def _class_weighted(self, data: Batch, partial: bool) -> np.ndarray | None:
-        return data.weight
+    def _class_weighted(
+        self, y: np.ndarray, weight: np.ndarray | None, partial: bool
+    ) -> np.ndarray | None:
+        return weight
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -174,6 +187,7 @@ class ClassifierTarget(ClassifierMixin):
         with np.errstate(divide="ignore"):
             return np.log(self.predict_proba(X))
 
+    @available_if(_has_partial_fit)
     def partial_fit(self, X: Any, y: Any, classes: Any = None, *, sample_weight: Any = None) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
@@ -201,6 +215,18 @@ class ClassifierTarget(ClassifierMixin):
         self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
     ) -> np.ndarray:
         self._settle_classes(y, reset, classes, partial)
+        two = len(self.classes_) == 2
+        encoded = np.zeros(len(y) if two else (len(y), len(self.classes_)), dtype=dtype)
+        for rows in gen_batches(len(y), 4096):  # no further array as long as y
+            codes = self._codes(y[rows])
+            if two:
+                encoded[rows] = codes
+            else:
+                encoded[rows][np.arange(len(codes)), codes] = 1
+        return encoded
+
+    def _codes(self, y: np.ndarray) -> np.ndarray:
+        """Places of the labels y in `classes_`."""
         codes = np.searchsorted(self.classes_, y)
         codes[codes == len(self.classes_)] = 0
         known = self.classes_[codes] == y
@@ -209,11 +235,7 @@ class ClassifierTarget(ClassifierMixin):
                 f"y holds classes {np.unique(y[~known])!r} that are not among the classes "
                 f"{self.classes_!r} of the model."
             )
-        if len(self.classes_) == 2:
-            return codes.astype(dtype)
-        one_hot = np.zeros((len(y), len(self.classes_)), dtype=dtype)
-        one_hot[np.arange(len(y)), codes] = 1
-        return one_hot
+        return codes
 
     def _settle_classes(self, y: np.ndarray, reset: bool, classes: Any, partial: bool) -> None:
         """Set `classes_` at a first call; check what a later call brings."""
@@ -243,17 +265,19 @@ class ClassifierTarget(ClassifierMixin):
     def _strata(self, y: np.ndarray) -> np.ndarray:
         return y if y.ndim == 1 else y.argmax(axis=1)
 
-    def _class_weighted(self, data: Batch, partial: bool) -> np.ndarray | None:
+    def _class_weighted(
+        self, y: np.ndarray, weight: np.ndarray | None, partial: bool
+    ) -> np.ndarray | None:
         if self.class_weight is None:
-            return data.weight
+            return weight
         if partial and isinstance(self.class_weight, str):
             raise ValueError(
                 f"class_weight={self.class_weight!r} needs all rows, and partial_fit sees one "
                 "part: give a dict of weights, from compute_class_weight('balanced', ...)."
             )
-        labels = self._decode(data.y)
+        labels = self._decode(y)
         factors = compute_class_weight(
-            self.class_weight, classes=self.classes_, y=labels, sample_weight=data.weight
+            self.class_weight, classes=self.classes_, y=labels, sample_weight=weight
         )
-        weight = factors[self._strata(data.y).astype(int)]
-        return weight if data.weight is None else weight * data.weight
+        factors = factors[self._strata(y).astype(int)]
+        return factors if weight is None else factors * weight

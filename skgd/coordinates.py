@@ -30,7 +30,7 @@ from skgd.losses import Loss
 from skgd.models import FeedForward
 from skgd.objective import Batch
 
-_CHUNK = 1024  # rows: large enough for BLAS, small enough for the cache
+_CHUNK = 2**14  # numbers: small enough for the cache
 
 
 @dataclass(frozen=True)
@@ -167,12 +167,13 @@ def _moments(
         if (unit != 1.0).any():
             X = X.multiply(1.0 / unit).tocsr()
         mean, variance = mean_variance_axis(X, axis=0, weights=weight)
-        mean, variance = mean.astype(np.float64), variance.astype(np.float64)
+        mean = mean.astype(np.float64)
+        variance = np.maximum(variance, 0.0, dtype=np.float64)  # rounding may go below
         return (mean, variance) if centred else (np.zeros_like(mean), variance + mean**2)
     mean = np.zeros(X.shape[1])
     if centred:
-        mean = _weighted_mean(lambda rows: X[rows] / unit, X.shape[0], weight)
-    return mean, _weighted_mean(lambda rows: np.square(X[rows] / unit - mean), X.shape[0], weight)
+        mean = _weighted_mean(lambda rows: X[rows] / unit, X.shape, weight)
+    return mean, _weighted_mean(lambda rows: np.square(X[rows] / unit - mean), X.shape, weight)
 
 
 def output_statistics(
@@ -197,10 +198,9 @@ def output_statistics(
         The unit of J; 1 where the constant model fits perfectly.
     """
     y, dtype = data.y, data.X.dtype
-    n = y.shape[0]
 
     def average(of_rows: Callable[[slice], np.ndarray]) -> np.ndarray:
-        return _weighted_mean(of_rows, n, data.weight)
+        return _weighted_mean(of_rows, y.shape, data.weight)
 
     mean = np.atleast_1d(average(lambda rows: y[rows]))
     centre = loss.link_of_mean(mean) if centred else np.zeros_like(mean)
@@ -219,12 +219,13 @@ def output_statistics(
 
 
 def _weighted_mean(
-    of_rows: Callable[[slice], np.ndarray], n: int, weight: np.ndarray | None
+    of_rows: Callable[[slice], np.ndarray], shape: tuple[int, ...], weight: np.ndarray | None
 ) -> np.ndarray:
-    """Weighted mean over n rows in float64, a chunk at a time: no array as long as the data."""
+    """Weighted mean over rows in float64, a chunk at a time: no array as long as the data."""
     total: Any = 0.0
     mass = 0.0
-    for rows in gen_batches(n, _CHUNK):
+    width = int(np.prod(shape[1:]))
+    for rows in gen_batches(shape[0], max(1, _CHUNK // width)):
         values = of_rows(rows)
         w = np.ones(len(values)) if weight is None else weight[rows].astype(np.float64)
         total = total + w @ values

@@ -967,7 +967,7 @@ class Lion(Optimizer):
     """
 
     linear_rate = 0.01
-    network_rate = 0.0003
+    network_rate = 0.0005
     memory = ("m",)
     scale_free = True
 

@@ -65,6 +65,16 @@ def automatic_rate(
     return rate / max(1.0, _mean_absolute_sum(data.X)) if raw_inputs else rate
 
 
+def cautious_rate(
+    optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
+) -> float:
+    """Rate to try after a divergence: `automatic_rate`, but below 1/L for a linear model."""
+    rate = automatic_rate(optimizer, loss, data, coordinates, batch_size)
+    if coordinates.model.hidden_layer_sizes:
+        return rate
+    return min(rate, 1.0 / _curvature(loss, data, coordinates, batch_size))
+
+
 def _curvature(loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int) -> float:
     """Bound L on the second derivative of J by u along any unit direction."""
     n = data.X.shape[0]

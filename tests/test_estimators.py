@@ -237,8 +237,8 @@ def test_input_is_not_modified(estimator, csr, batch_size):
 @pytest.mark.parametrize("learning_rate", ["auto", 0.01])
 def test_no_copy_of_the_data(estimator, learning_rate):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(50_000, 20))
-    y = X[:, 0] + rng.normal(size=50_000)
+    X = rng.normal(size=(100_000, 28))
+    y = X[:, 0] + rng.normal(size=100_000)
     if issubclass(estimator, CLASSIFIERS):
         y = (y > 0).astype(int)
     model = make(estimator, learning_rate=learning_rate, batch_size=256, max_iter=2, tol=None)
@@ -253,7 +253,7 @@ def test_no_copy_of_the_data(estimator, learning_rate):
 @every_estimator
 def test_no_copy_of_the_data_for_early_stopping(estimator):
     rng = np.random.default_rng(0)
-    X = rng.normal(size=(20_000, 50))
+    X = rng.normal(size=(60_000, 50))
     y = X[:, 0] > 0 if issubclass(estimator, CLASSIFIERS) else X[:, 0]
     model = make(estimator, early_stopping=True, batch_size=256, max_iter=1, tol=None)
     model.fit(X[:1000], y[:1000])
@@ -421,7 +421,7 @@ def test_what_partial_fit_cannot_do(estimator):
     X, y = data(estimator)
     classes = {"classes": np.unique(y)} if issubclass(estimator, CLASSIFIERS) else {}
     for settings, word in (
-        ({"optimizer": "lbfgs"}, "lbfgs"),
+        ({"optimizer": "lbfgs"}, "partial_fit"),
         ({"early_stopping": True}, "early_stopping"),
         ({"schedule": "cosine"}, "n_steps"),
     ):
@@ -971,11 +971,11 @@ def test_full_batch_rules_refuse_batches_and_schedules(estimator, name):
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_optimizer_learns_with_the_automatic_rate(estimator, name):
     X, y = data(estimator, n=300)
-    string = make(estimator, optimizer=name, max_iter=100).fit(X, y)
+    string = make(estimator, optimizer=name, max_iter=300).fit(X, y)
     objective = make(estimator, optimizer=name).objective(X, y)
     start = objective.value(objective.x0)
     assert string.loss_and_gradient(X, y)[0] < 0.7 * start
-    given = make(estimator, optimizer=OPTIMIZERS[name](), max_iter=100).fit(X, y)
+    given = make(estimator, optimizer=OPTIMIZERS[name](), max_iter=300).fit(X, y)
     assert_array_equal(given.parameters_, string.parameters_)
 
 

@@ -73,6 +73,8 @@ def combinations():
                 if estimator in NETWORKS:  # each unit costs a measurement twenty evaluations of J
                     size = 30 if gradient != "numeric" else 8 if slow else 2
                     hidden = {"hidden_layer_sizes": (size,)}
+                    if slow:  # a difference across a kink of relu is off by more than 1e-7
+                        hidden["activation"] = "tanh"
                 yield estimator(gradient=gradient, optimizer=optimizer, **hidden), slow
 
 
@@ -455,13 +457,13 @@ def test_several_targets_of_numbers(estimator):
     )
 
 
-@pytest.mark.parametrize("estimator", [GDRegressor, MLPBackpropRegressor])
-def test_a_small_output_is_learned_beside_a_large_one(estimator):
+@pytest.mark.parametrize("optimizer", ["nesterov", "adam", "lbfgs"])
+def test_a_small_output_is_learned_beside_a_large_one(optimizer):
     """One target in hundreds, the other in units: J is a sum, and each is to be fitted."""
-    X, y = data(estimator)
+    X, y = data(GDRegressor)
     Y = np.column_stack([y, 3 * X[:, 0]])
-    own = make(estimator, random_state=0).fit(X, Y)
-    alone = make(estimator, random_state=0).fit(X, Y[:, 1])
+    own = GDRegressor(optimizer=optimizer, random_state=0).fit(X, Y)
+    alone = GDRegressor(optimizer=optimizer, random_state=0).fit(X, Y[:, 1])
     reached = [r2_score(Y[:, 1], out) for out in (own.predict(X)[:, 1], alone.predict(X))]
     assert reached[0] > reached[1] - 0.1
 
