@@ -329,6 +329,7 @@ DERIVATIVES: dict[Callable[..., Any], Any] = {
     cast:           (lambda g, z, x, dtype: g,),
 
     # special functions
+    special.sum_of_squares: (lambda g, z, x: 2.0 * g * x,),
     special.logsumexp:   (_logsumexp_x,),
     special.softmax:     (_softmax_x,),
     special.log_softmax: (_log_softmax_x,),

@@ -18,6 +18,7 @@ import numpy as np
 from skgd.losses import Loss
 from skgd.models import FeedForward, Layers
 from skgd.penalties import Penalty
+from skgd.special import sum_of_squares
 
 
 class Batch(NamedTuple):
@@ -73,11 +74,13 @@ class Objective:
     def smooth(self, layers: Layers, batch: Batch) -> Any:
         """Loss + L2 in plain NumPy: run on arrays it is a number, on traced ones a graph."""
         losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
-        total = np.sum(losses if batch.weight is None else batch.weight * losses)
-        value = total / batch.X.shape[0]
+        if batch.weight is None:
+            value = np.mean(losses)
+        else:
+            value = np.dot(batch.weight, losses) / batch.X.shape[0]
         if self.l2_strength:
             for W, _ in layers:
-                value = value + (0.5 * self.l2_strength) * np.sum(W * W)
+                value = value + (0.5 * self.l2_strength) * sum_of_squares(W)
         return value
 
     def l1_term(self, theta: np.ndarray) -> float:

@@ -14,7 +14,16 @@ from typing import Any
 import numpy as np
 import scipy.special as sc
 
-__all__ = ["affine", "erf", "expit", "log_softmax", "logsumexp", "softmax", "softplus"]
+__all__ = [
+    "affine",
+    "erf",
+    "expit",
+    "log_softmax",
+    "logsumexp",
+    "softmax",
+    "softplus",
+    "sum_of_squares",
+]
 
 _PLAIN = (np.ndarray, np.generic, float, int)
 
@@ -66,6 +75,29 @@ def affine(X: Any, W: Any, b: Any = None) -> Any:
         product += b
         return product
     return product + b
+
+
+@traceable
+def sum_of_squares(x: Any) -> Any:
+    """Compute ``sum(x * x)`` over all entries, without a temporary array.
+
+    Parameters
+    ----------
+    x : array
+
+    Returns
+    -------
+    number
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgd.special import sum_of_squares
+    >>> float(sum_of_squares(np.array([[3.0], [4.0]])))
+    25.0
+    """
+    flat = np.ravel(x, order="K")
+    return flat @ flat
 
 
 @traceable
