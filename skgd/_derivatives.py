@@ -223,7 +223,10 @@ def _solve_a(g: Any, z: Any, a: Any, b: Any) -> Any:
 
 # -- the table ------------------------------------------------------------------------------------
 
+
 # fmt: off
+
+
 DERIVATIVES: dict[Callable[..., Any], Any] = {
     # arithmetic
     np.add:         (lambda g, z, x, y: g,             lambda g, z, x, y: g),
@@ -329,7 +332,7 @@ DERIVATIVES: dict[Callable[..., Any], Any] = {
     cast:           (lambda g, z, x, dtype: g,),
 
     # special functions
-    special.sum_of_squares: (lambda g, z, x: 2.0 * g * x,),
+    special.sum_of_squares: ForEvery(lambda k, g, z, *xs: 2.0 * g * xs[k]),
     special.logsumexp:   (_logsumexp_x,),
     special.softmax:     (_softmax_x,),
     special.log_softmax: (_log_softmax_x,),

@@ -186,7 +186,8 @@ class ReLU(Activation):
     init = "he"
 
     def __call__(self, z: Any) -> Any:
-        return z * (z > 0.0)  # np.maximum would halve the derivative at the tie
+        # np.maximum would halve the derivative at the tie. A mask of floats multiplies faster.
+        return z * (z > 0.0).astype(z.dtype)
 
     def forward(self, z: np.ndarray, out: np.ndarray) -> None:
         np.maximum(z, 0.0, out=out)

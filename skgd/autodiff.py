@@ -432,6 +432,8 @@ def _match(g: Any, x: Any) -> Any:
 
 def _unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
     """Sum over the axes that broadcasting added or stretched."""
+    if g.__class__ is np.ndarray and g.ndim == 2 and shape == g.shape[1:]:
+        return np.ones(len(g), g.dtype) @ g  # a bias: BLAS sums the rows twice as fast
     for _ in range(g.ndim - len(shape)):
         g = np.add.reduce(g, 0)
     for axis, n in enumerate(shape):

@@ -17,7 +17,8 @@ constant model, for those optimizers whose steps grow with the gradient.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
 from skgd.losses import Loss
-from skgd.models import FeedForward
+from skgd.models import FeedForward, Layers
 from skgd.objective import Batch
 
 _CHUNK = 2**14  # numbers: small enough for the cache
@@ -54,21 +55,29 @@ class Coordinates:
     centre: np.ndarray | None = None
     spread: np.ndarray | None = None
     unit: float = 1.0
+    inverse_scale: np.ndarray | None = field(init=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self.scale is not None:
+            object.__setattr__(self, "inverse_scale", (1 / self.scale)[:, None])
 
     @property
     def identity(self) -> bool:
         """Whether u is theta itself."""
         return self.scale is None and self.spread is None and self.unit == 1.0
 
-    def to_theta(self, u: np.ndarray, out: np.ndarray) -> np.ndarray:
-        """Write theta(u) into `out` and return it; u itself where the map is the identity."""
+    def to_theta(self, u: np.ndarray, out: np.ndarray, layers: Layers | None = None) -> np.ndarray:
+        """Write theta(u) into `out` and return it; u itself where the map is the identity.
+
+        `layers` are the model's views into `out`, for a caller who has them.
+        """
         if self.identity:
             return u
         out[...] = u
-        layers = self.model.layers(out)
+        layers = self.model.layers(out) if layers is None else layers
         if self.scale is not None:
             W, b = layers[0]
-            W /= self.scale[:, None]
+            W *= self.inverse_scale
             if b is not None:
                 b -= self.mean @ W
         if self.spread is not None:
@@ -96,9 +105,9 @@ class Coordinates:
             W *= self.scale[:, None]
         return u
 
-    def pull_back(self, gradient: np.ndarray) -> None:
-        """Turn dJ/dtheta into d(J/unit)/du, in place."""
-        layers = self.model.layers(gradient)
+    def pull_back(self, gradient: np.ndarray, layers: Layers | None = None) -> None:
+        """Turn dJ/dtheta into d(J/unit)/du, in place; `layers` are views into it."""
+        layers = self.model.layers(gradient) if layers is None else layers
         if self.spread is not None:
             W, b = layers[-1]
             W *= self.spread
@@ -108,7 +117,7 @@ class Coordinates:
             W, b = layers[0]
             if b is not None and self.mean is not None:
                 _subtract_outer(W, self.mean, b)
-            W /= self.scale[:, None]
+            W *= self.inverse_scale
         if self.unit != 1.0:
             gradient /= self.unit
 
@@ -233,9 +242,14 @@ def _weighted_mean(
     return total / mass
 
 
+@cache
+def _ger(dtype: np.dtype) -> Callable[..., Any]:
+    return get_blas_funcs("ger", dtype=dtype)
+
+
 def _subtract_outer(W: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
     """``W -= x y^T`` in place: BLAS makes no temporary of the size of W."""
-    ger = get_blas_funcs("ger", dtype=W.dtype)
+    ger = _ger(W.dtype)
     if W.flags.f_contiguous:
         ger(-1.0, x, y, a=W, overwrite_a=True)
     else:

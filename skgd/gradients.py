@@ -182,15 +182,16 @@ class _AtTheta:
         self.slopes: Layers = []
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        theta = self.coordinates.to_theta(u, out=self._theta)
+        theta = u if self.coordinates.identity else self._theta
         # The loop passes the same two arrays at every step, so their views are kept.
         if self._seen[0] is not theta or self._seen[1] is not gradient:
             self._seen = (theta, gradient)
             self.layers = self.objective.model.layers(theta)
             self.slopes = self.objective.model.layers(gradient)
+        self.coordinates.to_theta(u, theta, self.layers)
         value = self._differentiate(theta, batch, gradient)
         if not self.coordinates.identity:
-            self.coordinates.pull_back(gradient)
+            self.coordinates.pull_back(gradient, self.slopes)
         return value
 
     @abstractmethod

@@ -79,8 +79,8 @@ class Objective:
         else:
             value = np.dot(batch.weight, losses) / batch.X.shape[0]
         if self.l2_strength:
-            for W, _ in layers:
-                value = value + (0.5 * self.l2_strength) * sum_of_squares(W)
+            squares = sum_of_squares(*[W for W, _ in layers])
+            value = value + (0.5 * self.l2_strength) * squares
         return value
 
     def l1_term(self, theta: np.ndarray) -> float:

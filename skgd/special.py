@@ -78,12 +78,12 @@ def affine(X: Any, W: Any, b: Any = None) -> Any:
 
 
 @traceable
-def sum_of_squares(x: Any) -> Any:
-    """Compute ``sum(x * x)`` over all entries, without a temporary array.
+def sum_of_squares(*arrays: Any) -> Any:
+    """Compute the sum of the squares of all entries of all arrays, as one node.
 
     Parameters
     ----------
-    x : array
+    *arrays : array
 
     Returns
     -------
@@ -93,11 +93,14 @@ def sum_of_squares(x: Any) -> Any:
     --------
     >>> import numpy as np
     >>> from skgd.special import sum_of_squares
-    >>> float(sum_of_squares(np.array([[3.0], [4.0]])))
-    25.0
+    >>> float(sum_of_squares(np.array([[3.0], [4.0]]), np.array([12.0])))
+    169.0
     """
-    flat = np.ravel(x, order="K")
-    return flat @ flat
+    total: Any = 0.0
+    for x in arrays:
+        flat = np.ravel(x, order="K")
+        total = total + flat @ flat
+    return total
 
 
 @traceable
@@ -183,7 +186,7 @@ def log_softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Any:
     """
     x = np.asarray(x)
     shifted = x - _top(x, axis)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=axis, keepdims=True))
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
 
 
 @traceable
@@ -271,7 +274,8 @@ def _top(x: np.ndarray, axis: int | tuple[int, ...] | None) -> Any:
     It is real, so that a complex step passes by untouched, and 0 where it would be infinite,
     since inf - inf is nan.
     """
-    top = np.max(x.real if x.dtype.kind == "c" else x, axis=axis, keepdims=True)
+    real = x.real if x.dtype.kind == "c" else x
+    top = np.maximum.reduce(real, axis=axis, keepdims=True)
     return top if np.isfinite(top).all() else np.where(np.isfinite(top), top, 0)
 
 

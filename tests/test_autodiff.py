@@ -185,7 +185,7 @@ CASES = {
         (special.log_abs_det, (SQUARE,)),
         (special.log_abs_det, (np.stack([SQUARE, SQUARE.T]),)),
     ],
-    special.sum_of_squares: [(special.sum_of_squares, (A,)), (special.sum_of_squares, (V,))],
+    special.sum_of_squares: [(special.sum_of_squares, (A,)), (special.sum_of_squares, (A, V, A))],
     special.affine: [
         (special.affine, (A, normal(3, 2), normal(2))),
         (special.affine, (A, V, np.array(0.5))),
