@@ -13,7 +13,7 @@ from sklearn.metrics import get_scorer_names
 from skgd._component import check_bool, check_choice, check_number, resolve
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss, losses_for
-from skgd.optimizers import LBFGS, OPTIMIZERS, Optimizer
+from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
 from skgd.penalties import PENALTIES, ElasticNet, Penalty
 from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
 
@@ -44,7 +44,7 @@ def check_parameters(estimator: Any) -> Components:
     components = Components(
         loss=resolve_loss(estimator.loss, estimator._task, type(estimator).__name__),
         source=resolve("gradient", gradient, GRADIENTS, GradientSource, extra=("auto",)),
-        optimizer=resolve("optimizer", estimator.optimizer, OPTIMIZERS, (Optimizer, LBFGS)),
+        optimizer=resolve_optimizer(estimator.optimizer),
         schedule=resolve_schedule(estimator.schedule),
         penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
     )
