@@ -17,6 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from skgd import descent
 from skgd._component import resolve
 from skgd._parameters import Components, check_parameters, check_partial
+from skgd._threads import one_blas_thread
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
@@ -77,7 +78,7 @@ class GradientLearner(BaseEstimator):
             J became non-finite or stayed far above its start; the model has the
             parameters of the lowest J that was recorded.
         """
-        with _unchanged_on_failure(self) as keep, np.errstate(all="ignore"):
+        with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             data = self._check_data(X, y, sample_weight, components.loss, reset=True)
             seed = _seed(self.random_state)
@@ -122,7 +123,7 @@ class GradientLearner(BaseEstimator):
     def _initialize(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, parameters: Any = None
     ) -> Any:
-        with _unchanged_on_failure(self), np.errstate(all="ignore"):
+        with _unchanged_on_failure(self), one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             data = self._check_data(
                 X, y, sample_weight, components.loss, reset=True, classes=classes
@@ -140,7 +141,7 @@ class GradientLearner(BaseEstimator):
 
     def _learn_one_pass(self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None) -> Any:
         """One epoch that goes on from the parameters and optimizer state there are."""
-        with _unchanged_on_failure(self) as keep, np.errstate(all="ignore"):
+        with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             check_partial(self, components)
             first = not hasattr(self, "n_iter_")
@@ -423,7 +424,8 @@ class GradientLearner(BaseEstimator):
         for name in params:
             component, _, setting = name.partition("__")
             known = _TABLES.get(component, {})
-            if setting and isinstance(given.get(component), str) and given[component] in known:
+            name_given = given.get(component) is None or isinstance(given[component], str)
+            if setting and name_given and given.get(component) in known:
                 raise ValueError(
                     f"{name} cannot be set: {component}={given[component]!r} is a name, and only "
                     f"an object has settings. Give the object first: {component}="

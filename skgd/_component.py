@@ -116,12 +116,12 @@ def check_number(
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, wanted):
         raise TypeError(f"{parameter} takes {what}; got {value!r} of type {type(value).__name__}.")
     try:
-        value = float(value)
+        number = float(value)
     except OverflowError:
-        value = np.inf
-    above = value >= low if left == "[" else value > low
-    below = value <= high if right == "]" else value < high
-    if not (np.isfinite(value) and above and below):
+        number = np.inf
+    above = number >= low if left == "[" else number > low
+    below = number <= high if right == "]" else number < high
+    if not (np.isfinite(number) and above and below):
         raise ValueError(f"{parameter} takes {what}; got {value!r}.")
 
 

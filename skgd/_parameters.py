@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from skgd._component import check_bool, check_choice, check_number, resolve
-from skgd.gradients import GRADIENTS, GradientSource
+from skgd.gradients import GRADIENTS, Analytic, GradientSource
 from skgd.losses import LOSSES, Loss, losses_for
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
 from skgd.penalties import PENALTIES, ElasticNet, Penalty
@@ -38,11 +38,12 @@ def check_parameters(estimator: Any) -> Components:
         It names the parameter and what it takes.
     """
     _check_numbers(estimator)
+    loss = resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
     gradient = estimator.gradient
     if isinstance(gradient, str) and gradient == "auto":
-        gradient = estimator._default_gradient
+        gradient = estimator._default_gradient if loss.has_gradient else "backprop"
     components = Components(
-        loss=resolve_loss(estimator.loss, estimator._task, type(estimator).__name__),
+        loss=loss,
         source=resolve("gradient", gradient, GRADIENTS, GradientSource, extra=("auto",)),
         optimizer=resolve_optimizer(estimator.optimizer),
         schedule=resolve_schedule(estimator.schedule),
@@ -128,7 +129,11 @@ def _check_rate(rate: Any) -> None:
 
 def _check_batch_size(size: Any) -> None:
     if isinstance(size, str):
-        check_choice("batch_size", size, ["auto"])
+        if size != "auto":
+            raise ValueError(
+                f"batch_size={size!r} is unknown; it takes a number of rows, a share of them in "
+                "(0, 1], 'auto', or None for the full batch."
+            )
     elif isinstance(size, Real) and not isinstance(size, (Integral, bool, np.bool_)):
         if float(size) > 1:
             raise ValueError(
@@ -142,6 +147,12 @@ def _check_batch_size(size: Any) -> None:
 
 def _check_together(estimator: Any, components: Components) -> None:
     """Raise for settings that are right alone and wrong together."""
+    if isinstance(components.source, Analytic) and not components.loss.has_gradient:
+        raise ValueError(
+            f'gradient="analytic" needs a derivative written by hand, and {components.loss!r} has '
+            'none: use gradient="backprop" or gradient="numeric", or give the loss a method '
+            "gradient(y, raw)."
+        )
     optimizer = components.optimizer
     mini_batches = not (estimator.batch_size is None or estimator.batch_size == "auto")
     scheduled = components.schedule.get_params() != {} or type(components.schedule) is not type(
@@ -152,9 +163,7 @@ def _check_together(estimator: Any, components: Components) -> None:
             "batch_size": mini_batches,
             "schedule": scheduled,
             "clip_norm": estimator.clip_norm is not None,
-            "average": not (
-                isinstance(estimator.average, (bool, np.bool_)) and not estimator.average
-            ),
+            "average": not _is_false(estimator.average),
         }
         for name, clash in clashes.items():
             if clash:

@@ -279,5 +279,9 @@ class ClassifierTarget(ClassifierMixin):
         factors = compute_class_weight(
             self.class_weight, classes=self.classes_, y=labels, sample_weight=weight
         )
+        if np.count_nonzero(factors) < 2:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} leaves fewer than two classes with a weight."
+            )
         factors = factors[self._strata(y).astype(int)]
         return factors if weight is None else factors * weight

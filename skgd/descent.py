@@ -23,6 +23,7 @@ from skgd.schedules import Schedule
 
 CONVERGED = "converged: no relative improvement above tol for n_iter_no_change epochs"
 SOLVED = "converged: the solver's own test was met"
+NO_LOWER_POINT = "stopped: the solver's line search found no lower point"
 NO_BETTER_SCORE = "stopped early: the validation score did not improve for n_iter_no_change epochs"
 MAX_ITER = "max_iter reached"
 DIVERGED = "diverged: the last good parameters were restored"
@@ -86,7 +87,7 @@ class Progress:
 
     u: np.ndarray
     coordinates: Coordinates
-    optimizer_name: str = ""
+    automatic_rate: float | None = None
     optimizer_state: dict[str, Any] = field(default_factory=dict)
     averaged: np.ndarray | None = None
     n_averaged: int = 0
@@ -107,10 +108,21 @@ class Progress:
     epochs_far_above: int = 0
     stop_reason: str = MAX_ITER
 
-    def far_above_start(self, loss: float) -> bool:
-        """Whether J is so far above its first value that it cannot be noise, or not finite."""
+    def far_above_start(self, loss: float, start: float = 0.0) -> bool:
+        """Whether J is so far above its first value that it cannot be noise, or not finite.
+
+        `start` is J at the start of this pass on the rows of `loss`, where it is known.
+        """
         first = 0.0 if self.first_loss is None else abs(self.first_loss)
+        if math.isfinite(start):
+            first = max(first, abs(start))
         return not loss <= 1e3 * max(first, self.coordinates.unit)  # nan is far above, too
+
+    def never_better_than_start(self) -> bool:
+        """Whether even the best of several epochs was at twice the first J or above."""
+        if self.first_loss is None or len(self.losses) < 2:
+            return False
+        return self.best_loss > 2.0 * max(abs(self.first_loss), float(np.finfo(float).tiny))
 
     def take_up(self, theta: np.ndarray) -> None:
         """Go on from here, or from `theta` if somebody changed the parameters in between."""
@@ -185,9 +197,10 @@ def descend(
         return objective.value(theta, some_rows)
 
     def lost() -> bool:
-        return progress.far_above_start(loss_at(progress.published_u()))
+        return progress.far_above_start(loss_at(progress.published_u()), loss_of_start)
 
     with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
+        loss_of_start = loss_at(start)
         try:
             progress.stop_reason = walk(objective, gradient_of, batches, plan, progress, monitor)
         except BaseException as error:
@@ -196,10 +209,12 @@ def descend(
             if lost():
                 _restore_last_good(progress, start, loss_at)
             raise
-        if plan.early_stopping or (plan.keep_best and progress.stop_reason == CONVERGED):
+        keep_best = plan.keep_best and plan.average_from is None
+        if plan.early_stopping or (keep_best and progress.stop_reason == CONVERGED):
             _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
         # No loss has judged the last step yet.
-        if progress.stop_reason == DIVERGED or lost():
+        never_better = plan.keep_best and progress.never_better_than_start()
+        if progress.stop_reason == DIVERGED or never_better or lost():
             progress.stop_reason = DIVERGED
             _restore_last_good(progress, start, loss_at)
 
@@ -533,9 +548,15 @@ def _solve(
         progress.losses.append(value * unit)
         if progress.first_loss is None:
             progress.first_loss = value * unit
-        _keep_best(value * unit, progress.u, plan, progress, monitor)
+        improved = _keep_best(value * unit, progress.u, plan, progress, monitor)
         if plan.verbose:
             _print_epoch(value * unit, progress)
+        if improved is not None:
+            progress.epochs_without_progress = (
+                0 if improved else progress.epochs_without_progress + 1
+            )
+            if progress.epochs_without_progress >= plan.n_iter_no_change:
+                raise StopIteration
 
     result = plan.optimizer.solve(
         scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=record
@@ -545,4 +566,6 @@ def _solve(
     if not progress.losses:  # it began at the minimum
         record(result.x, result.fun)
     progress.u[...] = result.x
-    return MAX_ITER if result.status == 1 else SOLVED
+    if plan.early_stopping and progress.epochs_without_progress >= plan.n_iter_no_change:
+        return NO_BETTER_SCORE
+    return {0: SOLVED, 1: MAX_ITER}.get(result.status, NO_LOWER_POINT)

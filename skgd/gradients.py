@@ -276,35 +276,36 @@ class _ByMeasurement:
         theta = self.coordinates.to_theta(moved, out=np.empty_like(moved))
         layers = self.objective.model.layers(theta)
 
-        def value() -> Any:
-            self.coordinates.to_theta(moved, out=theta)
-            return self.objective.smooth(layers, batch)
+        def terms() -> np.ndarray:
+            self.coordinates.to_theta(moved, out=theta, layers=layers)
+            return self.objective.terms(layers, batch)
 
-        at_u = value()
+        at_u = terms()
         for j, x in enumerate(u):
-            gradient[j] = self.difference(value, moved, j, self.rel_step * max(1.0, abs(x)), at_u)
+            step = self.rel_step * max(1.0, abs(x))
+            gradient[j] = self.difference(terms, moved, j, step, at_u)
             moved[j] = x
         gradient /= self.coordinates.unit
-        return float(np.real(at_u))
+        return float(np.real(at_u.sum()))
 
 
-def _forward_difference(value: Any, x: np.ndarray, j: int, h: float, at_x: Any) -> Any:
+def _forward_difference(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
     before = x[j]
     x[j] = before + h
-    return (value() - at_x) / (x[j] - before)  # the step that was really taken
+    return (terms() - at_x).sum() / (x[j] - before)  # the step that was really taken
 
 
-def _central_difference(value: Any, x: np.ndarray, j: int, h: float, at_x: Any) -> Any:
+def _central_difference(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
     before = x[j]
     x[j] = right = before + h
-    above = value()
+    above = terms()
     x[j] = left = before - h
-    return (above - value()) / (x.dtype.type(right) - x.dtype.type(left))
+    return (above - terms()).sum() / (x.dtype.type(right) - x.dtype.type(left))
 
 
-def _complex_step(value: Any, x: np.ndarray, j: int, h: float, at_x: Any) -> Any:
+def _complex_step(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
     x[j] += 1j * h
-    return value().imag / h
+    return terms().imag.sum() / h
 
 
 # method: the difference, its evaluations for each parameter, the power of eps in its step

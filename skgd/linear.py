@@ -127,7 +127,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
@@ -146,7 +146,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
     warm_start : bool, default=False
-        Let `fit` begin from the present parameters.
+        Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
         Draw the rows of the batches in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -171,7 +171,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     t_ : int
         Samples seen.
     loss_, best_loss_ : float
-        Last and lowest J.
+        J of the last epoch, and the lowest J of an epoch: means over the epoch's batches, each
+        before its step. `loss_and_gradient` tells J of the parameters that were kept.
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
@@ -217,7 +218,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         l1_ratio: float = 0.15,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool | str = False,
@@ -289,7 +290,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer.
-    max_iter : int, default=200
+    max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
@@ -310,7 +311,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
-        Let `fit` begin from the present parameters.
+        Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
         Draw the rows of the batches in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -337,7 +338,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     t_ : int
         Samples seen.
     loss_, best_loss_ : float
-        Last and lowest J.
+        J of the last epoch, and the lowest J of an epoch: means over the epoch's batches, each
+        before its step. `loss_and_gradient` tells J of the parameters that were kept.
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
@@ -383,7 +385,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         l1_ratio: float = 0.15,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
-        max_iter: int = 200,
+        max_iter: int = 1000,
         tol: float | None = 1e-4,
         n_iter_no_change: int = 10,
         early_stopping: bool | str = False,

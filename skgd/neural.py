@@ -161,7 +161,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
-        Let `fit` begin from the present parameters.
+        Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
         Draw the rows of the batches in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -194,7 +194,8 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     t_ : int
         Samples seen.
     loss_, best_loss_ : float
-        Last and lowest J.
+        J of the last epoch, and the lowest J of an epoch: means over the epoch's batches, each
+        before its step. `loss_and_gradient` tells J of the parameters that were kept.
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
@@ -339,7 +340,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
     warm_start : bool, default=False
-        Let `fit` begin from the present parameters.
+        Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
         Draw the rows of the batches in a new random order in each epoch.
     random_state : int, RandomState instance or None, default=None
@@ -370,7 +371,8 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     t_ : int
         Samples seen.
     loss_, best_loss_ : float
-        Last and lowest J.
+        J of the last epoch, and the lowest J of an epoch: means over the epoch's batches, each
+        before its step. `loss_and_gradient` tells J of the parameters that were kept.
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None

@@ -83,6 +83,20 @@ class Objective:
             value = value + (0.5 * self.l2_strength) * squares
         return value
 
+    def terms(self, layers: Layers, batch: Batch) -> np.ndarray:
+        """Terms whose sum is loss + L2: one for each row, and the penalty.
+
+        Two values of J are subtracted term by term: so the rounding of a long sum does not
+        count, and J of a weighted row and of the row written twice differ in nothing.
+        """
+        n = batch.X.shape[0]
+        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
+        weighted = losses / n if batch.weight is None else losses * (batch.weight / n)
+        penalty = 0.0
+        if self.l2_strength:
+            penalty = 0.5 * self.l2_strength * sum_of_squares(*[W for W, _ in layers])
+        return np.append(weighted, weighted.dtype.type(penalty))
+
     def l1_term(self, theta: np.ndarray) -> float:
         """``alpha ||weights||_1`` times the share of L1."""
         if not self.l1_strength:

@@ -46,6 +46,9 @@ class Optimizer(Component, ABC):
     # the right order of magnitude for the next, whatever the units of its loss.
     scale_free: bool = False
 
+    # True for a scale_free rule whose first steps do grow with the gradient.
+    starts_plain: bool = False
+
     # What learning_rate="auto" takes for a linear model and for a network, in coordinates in
     # which inputs, outputs and J are of order one; `skgd.rates` says in which units.
     linear_rate: float = 0.1
@@ -824,6 +827,7 @@ class RAdam(Optimizer):
     network_rate = 0.006
     memory = ("m", "v")
     scale_free = True
+    starts_plain = True
 
     def __init__(self, beta_1=0.9, beta_2=0.999, epsilon=1e-8):
         self.beta_1 = beta_1

@@ -57,9 +57,9 @@ def automatic_rate(
     if model.hidden_layer_sizes:
         rate = optimizer.network_rate * _NETWORK_FACTORS[loss.task]
         if raw_inputs and not optimizer.scale_free:
-            return rate / (1 + _spectrum(data, coordinates)[1])
+            return 10 * rate / (1 + _spectrum(data, coordinates)[1])
     elif not optimizer.scale_free:
-        return optimizer.linear_rate / _curvature(loss, data, coordinates, batch_size)
+        return optimizer.linear_rate / _curvature(optimizer, loss, data, coordinates, batch_size)
     else:
         rate = optimizer.linear_rate / np.sqrt(1 + model.n_features)
     return rate / max(1.0, _mean_absolute_sum(data.X)) if raw_inputs else rate
@@ -68,25 +68,39 @@ def automatic_rate(
 def cautious_rate(
     optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
 ) -> float:
-    """Rate to try after a divergence: `automatic_rate`, but below 1/L for a linear model."""
+    """Rate to try after a divergence: `automatic_rate`, but below 1/L where it may matter."""
     rate = automatic_rate(optimizer, loss, data, coordinates, batch_size)
-    if coordinates.model.hidden_layer_sizes:
+    if coordinates.model.hidden_layer_sizes or not optimizer.starts_plain:
         return rate
-    return min(rate, 1.0 / _curvature(loss, data, coordinates, batch_size))
+    return min(rate, 1.0 / _curvature(optimizer, loss, data, coordinates, batch_size))
 
 
-def _curvature(loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int) -> float:
+def _curvature(
+    optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
+) -> float:
     """Bound L on the second derivative of J by u along any unit direction."""
     n = data.X.shape[0]
     largest, mean_square = _spectrum(data, coordinates)
-    if batch_size < n:
-        largest += mean_square / batch_size
-    bend = loss.curvature(coordinates.model.n_outputs)
-    if bend is None:
-        bend = _bend_at_start(loss, data, coordinates)
-    if coordinates.spread is not None:
-        bend *= float(np.max(coordinates.spread)) ** 2
-    return max(bend * largest / coordinates.unit, float(np.finfo(float).tiny))
+    if batch_size < n:  # momentum adds up the noise of 1 / (1 - momentum) steps
+        largest += mean_square / batch_size / (1.0 - getattr(optimizer, "momentum", 0.0))
+    return max(_bend(loss, data, coordinates) * largest, float(np.finfo(float).tiny))
+
+
+def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
+    """Bound on the second derivative of ``loss / unit`` by a raw output measured in spreads.
+
+    It is 2 for the squared error. A loss that grows linearly bends less than that over the
+    spread of y, whatever its bound at the kink; it is taken for the parabola of equal height.
+    """
+    bound = loss.curvature(coordinates.model.n_outputs)
+    if coordinates.spread is None:
+        return _bend_at_start(loss, data, coordinates) if bound is None else bound
+    in_spreads = float(np.max(coordinates.spread)) ** 2 / coordinates.unit
+    if bound is not None:
+        return min(bound * in_spreads, 2.0)
+    if loss.smooth:
+        return _bend_at_start(loss, data, coordinates) * in_spreads
+    return 2.0
 
 
 def _bend_at_start(loss: Loss, data: Batch, coordinates: Coordinates) -> float:

@@ -11,7 +11,6 @@ import numpy as np
 
 from skgd import descent
 from skgd._parameters import Components
-from skgd._threads import one_blas_thread
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
 from skgd.gradients import GradientFunction
 from skgd.objective import Batch, Objective
@@ -49,11 +48,10 @@ class Training:
 
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
-        with one_blas_thread():
-            batches = descent.Batches(self.data, self.rows, self.plan)
-            descent.descend(
-                self.objective, self.gradient_of, batches, self.plan, self.progress, monitor
-            )
+        batches = descent.Batches(self.data, self.rows, self.plan)
+        descent.descend(
+            self.objective, self.gradient_of, batches, self.plan, self.progress, monitor
+        )
 
 
 def prepare(
@@ -183,7 +181,11 @@ def _plan(
     if isinstance(optimizer, LBFGS):
         rate = 1.0  # what its line search tries first
     elif isinstance(rate, str):
-        rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
+        if progress.automatic_rate is None:  # one rate for all passes of partial_fit
+            progress.automatic_rate = automatic_rate(
+                optimizer, components.loss, data, progress.coordinates, batch_size
+            )
+        rate = progress.automatic_rate
     average = estimator.average
     return descent.Plan(
         optimizer=optimizer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,9 @@ def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) ->
     if not (isinstance(estimator.scoring, str) and estimator.scoring == "loss"):
         scorer = check_scoring(estimator, scoring=estimator.scoring)
         labels = estimator._decode(held_out.y)
+        takes = inspect.signature(scorer).parameters.values()
+        weighted = any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in takes)
+        weights = {"sample_weight": weight} if weighted and weight is not None else {}
 
     def monitor(progress: Progress) -> tuple[float, float]:
         theta = progress.parameters()
@@ -46,6 +50,6 @@ def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) ->
         snapshot._unpack(theta)
         snapshot.n_iter_ = progress.epoch
         snapshot.__dict__.pop("feature_names_in_", None)  # the held-out rows have no names
-        return value, float(scorer(snapshot, held_out.X, labels, sample_weight=weight))
+        return value, float(scorer(snapshot, held_out.X, labels, **weights))
 
     return monitor
