@@ -25,6 +25,7 @@ class NetworkParameters:
 
     _default_gradient = "backprop"
 
+    _task: str
     _model_: FeedForward
     _loss_: Loss
     hidden_layer_sizes: Any
@@ -70,7 +71,8 @@ class NetworkParameters:
 
         ``2 / (fan_in + fan_out)`` for saturating units (Glorot & Bengio 2010), ``2 / fan_in``
         for rectifiers (He et al. 2015), ``1 / fan_in`` for self-normalising ones (LeCun et
-        al. 1998; Klambauer et al. 2017); intercepts start at 0.
+        al. 1998; Klambauer et al. 2017); intercepts start at 0. The output of a regressor
+        starts near the mean of y: else it would first have to unlearn noise of y's own size.
         """
         model = coordinates.model
         u = np.zeros(model.n_parameters)
@@ -78,6 +80,8 @@ class NetworkParameters:
         for (W, _), filling in zip(model.layers(u), fillings, strict=True):
             bound = np.sqrt(3.0 * _VARIANCES[filling](*W.shape))
             W[...] = rng.uniform(-bound, bound, size=W.shape)
+        if self._task == "regression" and model.hidden_layer_sizes:
+            W *= _REGRESSOR_OUTPUT
         return u
 
     def _unpack(self, theta: np.ndarray) -> None:
@@ -95,6 +99,8 @@ class NetworkParameters:
     def _n_outputs(self) -> int:
         return self.coefs_[-1].shape[1]
 
+
+_REGRESSOR_OUTPUT = 0.1  # factor on its first weights, by benchmarks/defaults.py
 
 _VARIANCES = {
     "glorot": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),

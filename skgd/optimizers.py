@@ -137,7 +137,7 @@ class SGD(Optimizer):
     """
 
     linear_rate = 1.0
-    network_rate = 0.03
+    network_rate = 0.06
 
     def update(self, theta, grad, state, learning_rate, *, momentum=None, decay_mask=None):
         """Take one step: change `theta` and `state` in place."""
@@ -184,7 +184,7 @@ class Momentum(Optimizer):
     """
 
     linear_rate = 0.3
-    network_rate = 0.01
+    network_rate = 0.03
     memory = ("b",)
 
     def __init__(self, momentum=0.9):
@@ -243,7 +243,7 @@ class Nesterov(Optimizer):
     """
 
     linear_rate = 0.3
-    network_rate = 0.01
+    network_rate = 0.03
     memory = ("b",)
 
     def __init__(self, momentum=0.9):
@@ -970,7 +970,7 @@ class Lion(Optimizer):
     """
 
     linear_rate = 0.01
-    network_rate = 0.0005
+    network_rate = 0.001
     memory = ("m",)
     scale_free = True
 

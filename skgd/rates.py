@@ -11,7 +11,8 @@ which inputs, outputs and J are of order one. For a linear model there are two k
   about the rate. The raw output then moves by up to the rate times ``||x||``, which is about
   ``sqrt(1 + n_features)``; its rate is in units of one over that.
 
-The curvature of a network has no useful bound: there the rates are the optimizer's own.
+The curvature of a network has no useful bound: there the rates are the optimizer's own, and
+follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ _SAMPLE = 1000  # rows that the curvature is measured on
 _POWER_ITERATIONS = 20
 
 # Found by benchmarks/defaults.py: a network regressor fits the noise in y sooner.
-_NETWORK_FACTORS = {"classification": 1.0, "regression": 0.3}
+_WIDTH = 100  # units of the hidden layer that the rates of networks were found with
+_NETWORK_FACTORS = {"classification": 1.0, "regression": 0.2}
 
 
 def automatic_rate(
@@ -55,7 +57,8 @@ def automatic_rate(
     model = coordinates.model
     raw_inputs = coordinates.scale is None
     if model.hidden_layer_sizes:
-        rate = optimizer.network_rate * _NETWORK_FACTORS[loss.task]
+        width = max(model.hidden_layer_sizes)
+        rate = optimizer.network_rate * _NETWORK_FACTORS[loss.task] * np.sqrt(_WIDTH / width)
         if raw_inputs and not optimizer.scale_free:
             return 10 * rate / (1 + _spectrum(data, coordinates)[1])
     elif not optimizer.scale_free:
