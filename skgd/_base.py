@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,7 @@ class GradientLearner(BaseEstimator):
             if held_out is not None:
                 monitor = validation_monitor(self, objective, held_out)
             self._train(training, data.X.dtype, keep, monitor)
+            self._remember(training, seed)
         self._warn(training)
         return self
 
@@ -163,29 +165,26 @@ class GradientLearner(BaseEstimator):
                     f"ask for a model with {objective.model.n_parameters}: a parameter that "
                     "changes the shape was set in between. Call fit, or take a clone."
                 )
-            # What the state of the optimizer belongs to; with other settings it begins anew.
-            settings = (repr(components.optimizer), isinstance(self.learning_rate, str))
-            progress, seed, before = self.__dict__.get(
-                "_training", (None, _seed(self.random_state), None)
-            )
-            if before == settings:
-                progress.take_up(theta)
+            memory = self.__dict__.get("_memory")
+            if memory is None or memory.settings != _settings(self, components):
+                memory = _Memory(None, _seed(self.random_state), ())
+            else:
+                memory.progress.take_up(theta)
             training = prepare(
                 self,
                 components,
                 objective,
                 data,
-                seed,
+                memory.seed,
                 theta=theta,
-                progress=progress if before == settings else None,
+                progress=memory.progress,
                 one_pass=True,
             )
             try:
                 self._train(training, data.X.dtype, keep, None)
             finally:
                 if training.progress.step:
-                    training.progress.optimizer_state.pop("scratch", None)  # only a buffer
-                    self._training = (training.progress, seed, settings)
+                    self._remember(training, memory.seed)
         self._warn(training)
         return self
 
@@ -369,6 +368,13 @@ class GradientLearner(BaseEstimator):
             raise  # without a step nothing was learned: an earlier fit stays as it was
         self._publish(training, dtype)
 
+    def _remember(self, training: Training, seed: int) -> None:
+        """Keep what a later partial_fit goes on from: no data, no buffer."""
+        progress = training.progress
+        progress.optimizer_state.pop("scratch", None)
+        progress.best_u = None
+        self._memory = _Memory(progress, seed, _settings(self, training.components))
+
     def _publish(self, training: Training, dtype: Any) -> None:
         """Assign the fitted attributes."""
         progress, plan = training.progress, training.plan
@@ -376,7 +382,7 @@ class GradientLearner(BaseEstimator):
         self._model_ = training.objective.model
         self._loss_ = training.components.loss
         self._unpack(progress.parameters().astype(dtype, copy=False))
-        self.__dict__.pop("_training", None)
+        self.__dict__.pop("_memory", None)
         self.n_iter_ = progress.epoch
         self.t_ = progress.samples
         self.loss_curve_ = list(progress.losses)
@@ -440,6 +446,19 @@ class GradientLearner(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+@dataclass
+class _Memory:
+    """Where an estimator's training stands, and the settings that its optimizer state fits."""
+
+    progress: Any
+    seed: int
+    settings: tuple[Any, ...]
+
+
+def _settings(estimator: Any, components: Components) -> tuple[Any, ...]:
+    return repr(components.optimizer), isinstance(estimator.learning_rate, str)
 
 
 @contextmanager

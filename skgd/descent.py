@@ -87,7 +87,7 @@ class Progress:
 
     u: np.ndarray
     coordinates: Coordinates
-    automatic_rate: float | None = None
+    automatic_rate: float = math.inf
     optimizer_state: dict[str, Any] = field(default_factory=dict)
     averaged: np.ndarray | None = None
     n_averaged: int = 0

@@ -181,11 +181,9 @@ def _plan(
     if isinstance(optimizer, LBFGS):
         rate = 1.0  # what its line search tries first
     elif isinstance(rate, str):
-        if progress.automatic_rate is None:  # one rate for all passes of partial_fit
-            progress.automatic_rate = automatic_rate(
-                optimizer, components.loss, data, progress.coordinates, batch_size
-            )
-        rate = progress.automatic_rate
+        rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
+        # The rows of a later pass may bend J more than those that settled the coordinates.
+        rate = progress.automatic_rate = min(rate, progress.automatic_rate)
     average = estimator.average
     return descent.Plan(
         optimizer=optimizer,
