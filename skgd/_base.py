@@ -514,9 +514,10 @@ def _divergence(training: Training, learning_rate: Any) -> str:
     """Say what happened to a training that diverged, and what to try."""
     plan, progress = training.plan, training.progress
     largest = float(abs(training.data.X).max())
+    epoch = progress.failed_epoch or progress.epoch
     text = (
-        f"diverged in epoch {progress.epoch + 1} at learning rate {plan.learning_rate:g} (the "
-        f"largest feature value is {largest:.3g}); the last good parameters were restored."
+        f"diverged in epoch {epoch} at learning rate {plan.learning_rate:g} (the largest feature "
+        f"value is {largest:.3g}); the last good parameters were restored."
     )
     if isinstance(plan.optimizer, LBFGS):
         return text + " Scale the features."

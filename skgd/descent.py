@@ -107,6 +107,7 @@ class Progress:
     epochs_without_progress: int = 0
     epochs_far_above: int = 0
     stop_reason: str = MAX_ITER
+    failed_epoch: int | None = None  # the one in which J was not finite
 
     def far_above_start(self, loss: float, start: float = 0.0) -> bool:
         """Whether J is so far above its first value that it cannot be noise, or not finite.
@@ -119,10 +120,10 @@ class Progress:
         return not loss <= 1e3 * max(first, self.coordinates.unit)  # nan is far above, too
 
     def never_better_than_start(self) -> bool:
-        """Whether even the best of several epochs was at twice the first J or above."""
+        """Whether J was above twice its first value in every epoch after the first."""
         if self.first_loss is None or len(self.losses) < 2:
             return False
-        return self.best_loss > 2.0 * max(abs(self.first_loss), float(np.finfo(float).tiny))
+        return min(self.losses[1:]) > 2.0 * max(abs(self.first_loss), float(np.finfo(float).tiny))
 
     def take_up(self, theta: np.ndarray) -> None:
         """Go on from here, or from `theta` if somebody changed the parameters in between."""
@@ -231,6 +232,7 @@ def _walk(
     for _ in range(plan.max_iter):
         loss = _epoch(stepper, batches, progress)
         if not math.isfinite(loss):
+            progress.failed_epoch = progress.epoch + 1
             return DIVERGED
         progress.losses.append(loss)
         reason = _after_epoch(loss, stepper.before_last_step, plan, progress, monitor)

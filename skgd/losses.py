@@ -41,6 +41,8 @@ class Loss(Component):
         as a complex step needs.
     smooth : bool
         Whether the derivative is continuous.
+    convex : bool
+        Whether the loss is convex in each raw output.
     degenerate : bool
         Whether a model that says nothing (raw = 0) has the lowest loss of all, so that the
         lowest loss is no sign of a good model.
@@ -51,6 +53,7 @@ class Loss(Component):
     holomorphic: ClassVar[bool] = False
     smooth: ClassVar[bool] = False
     degenerate: ClassVar[bool] = False
+    convex: ClassVar[bool] = True
 
     @property
     def has_gradient(self) -> bool:
@@ -626,6 +629,7 @@ class Focal(Loss):
 
     task = "classification"
     has_proba = True
+    convex = False
     holomorphic = True
     smooth = True
 

@@ -16,7 +16,11 @@ from skgd._component import Component, check_number
 
 
 class Penalty(Component):
-    """``R(w) = l1_weight ||w||_1 + l2_weight 1/2 ||w||^2``. A subclass sets the two weights."""
+    """``R(w) = l1_weight ||w||_1 + l2_weight 1/2 ||w||^2``.
+
+    A penalty is its two weights, and a subclass sets them: the objective has the L2 term, the
+    loop the L1 term.
+    """
 
     @property
     def l1_weight(self) -> float:
@@ -39,37 +43,8 @@ class Penalty(Component):
         -------
         value : float
         """
-        value = self.smooth_value(w)
-        if self.l1_weight:
-            value += self.l1_weight * float(np.sum(np.abs(w)))
-        return value
-
-    def smooth(self, w: Any) -> Any:
-        """Return the L2 part of R in plain NumPy, so that `w`, of any shape, may be traced."""
-        if not self.l2_weight:
-            return 0.0
-        return (0.5 * self.l2_weight) * np.sum(w * w)
-
-    def smooth_value(self, w: np.ndarray) -> float:
-        """Return the L2 part of R as a number."""
-        return 0.5 * self.l2_weight * float(np.dot(w, w)) if self.l2_weight else 0.0
-
-    def add_smooth_gradient(self, w: np.ndarray, grad: np.ndarray, alpha: Any) -> None:
-        """Add ``alpha l2_weight w`` to `grad` in place.
-
-        Parameters
-        ----------
-        w, grad : ndarray of shape (n_weights,)
-        alpha : float or ndarray of shape (n_weights,)
-        """
-        if self.l2_weight:
-            grad += (alpha * self.l2_weight) * w
-
-    def add_gradient(self, w: np.ndarray, grad: np.ndarray, alpha: Any) -> None:
-        """Add the derivative of ``alpha R`` to `grad` in place; that of ``|w|`` at 0 is 0."""
-        self.add_smooth_gradient(w, grad, alpha)
-        if self.l1_weight:
-            grad += (alpha * self.l1_weight) * np.sign(w)
+        value = 0.5 * self.l2_weight * float(np.dot(w, w))
+        return value + self.l1_weight * float(np.sum(np.abs(w)))
 
 
 class NoPenalty(Penalty):

@@ -60,7 +60,6 @@ def test_value(penalty, dtype):
     expected += penalty.l2_weight * 0.5 * np.linalg.norm(w) ** 2
     assert isinstance(penalty.value(w), float)
     assert penalty.value(w) == pytest.approx(expected, rel=1e-5 if dtype == np.float32 else 1e-12)
-    assert penalty.smooth_value(w) == pytest.approx(penalty.smooth(w), rel=1e-5)
     assert penalty.value(np.zeros(4)) == 0.0
 
 
@@ -70,43 +69,6 @@ def test_known_numbers():
     assert {name: row().value(w) for name, row in PENALTIES.items()} == pytest.approx(values)
     assert ElasticNet(l1_ratio=1).value(w) == L1().value(w)
     assert ElasticNet(l1_ratio=0).value(w) == L2().value(w)
-
-
-@each
-@both_dtypes
-@pytest.mark.parametrize("alpha", [0.3, np.float64(0.3), np.linspace(0, 1, 6)], ids=str)
-def test_gradients(penalty, dtype, alpha):
-    w = np.array([1.0, -2.0, 0.0, 0.5, -0.25, 3.0], dtype)
-    start = np.arange(6, dtype=dtype)
-    grad = start.copy()
-    view = grad
-    penalty.add_smooth_gradient(w, grad, alpha)
-    np.testing.assert_allclose(grad - start, alpha * penalty.l2_weight * w, rtol=1e-5, atol=1e-6)
-    grad[:] = start
-    penalty.add_gradient(w, grad, alpha)
-    # |w| has derivative 0 at 0
-    expected = alpha * (penalty.l2_weight * w + penalty.l1_weight * np.sign(w))
-    np.testing.assert_allclose(grad - start, expected, rtol=1e-5, atol=1e-6)
-    assert grad is view and grad.dtype == dtype
-
-
-@each
-def test_gradient_is_the_slope_of_the_value(penalty):
-    w, h = np.array([1.0, -2.0, 0.5]), 1e-6
-    grad = np.zeros(3)
-    penalty.add_gradient(w, grad, 1.0)
-    steps = h * np.eye(3)
-    slopes = [(penalty.value(w + step) - penalty.value(w - step)) / (2 * h) for step in steps]
-    np.testing.assert_allclose(grad, slopes, rtol=1e-8, atol=1e-9)
-
-
-@each
-def test_graph(penalty):
-    autodiff = pytest.importorskip("skgd.autodiff")
-    w = np.array([[1.0, -2.0], [0.0, 3.0]])
-    value, gradient = autodiff.value_and_grad(lambda w: np.sum(w) + penalty.smooth(w))(w)
-    assert value == pytest.approx(w.sum() + penalty.smooth_value(w.ravel()))
-    np.testing.assert_allclose(gradient, 1.0 + penalty.l2_weight * w, rtol=1e-14)
 
 
 # ---------------------------------------------------------------- the L1 term in the loop
