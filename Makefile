@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-all lint defaults clean
+.PHONY: demo test test-slow test-all lint defaults speed clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -12,6 +12,10 @@ demo: $(VENV)/.plot
 ## The tests that take seconds, with doctests and the README's code blocks.
 test: $(VENV)/.dev
 	$(BIN)/python -m pytest -n auto -m "not slow"
+
+## The tests that `test` leaves out: minutes.
+test-slow: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto -m slow tests
 
 ## All tests.
 test-all: $(VENV)/.dev
@@ -22,7 +26,11 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## How the defaults fit, against scikit-learn, over nine data sets and more.
+## A small network's training time beside MLPClassifier's.
+speed: $(VENV)/.bench
+	$(BIN)/python benchmarks/speed_digits.py
+
+## How the defaults fit, beside scikit-learn, on twenty data sets.
 defaults: $(VENV)/.bench
 	$(BIN)/python benchmarks/defaults.py
 

@@ -140,6 +140,7 @@ class DataObjective:
         self._batch = batch
         self._source = source
         self._resolve_source = resolve_source
+        self._bound: tuple[Any, Any] = (None, None)  # a source, and its function with buffers
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """J(theta) and its gradient, of shape (n_parameters,).
@@ -177,8 +178,10 @@ class DataObjective:
     def _evaluate(self, theta: Any, source: Any) -> tuple[float, np.ndarray]:
         theta = self._checked(theta)
         gradient = np.empty_like(theta)
+        if self._bound[0] is not source:
+            self._bound = (source, source.bind(self._objective, theta.dtype))
         with np.errstate(all="ignore"):  # a line search may look far away, and be told inf
-            value = source.bind(self._objective, theta.dtype)(theta, self._batch, gradient)
+            value = self._bound[1](theta, self._batch, gradient)
         if self._objective.l1_strength:
             weights = slice(0, self._objective.model.n_weights)
             gradient[weights] += self._objective.l1_strength * np.sign(theta[weights])

@@ -375,7 +375,7 @@ class Adadelta(Optimizer):
     0.990309083
     """
 
-    linear_rate = 10.0
+    linear_rate = 2.0
     network_rate = 1.0
     memory = ("v", "u")
     scale_free = True
