@@ -500,6 +500,7 @@ def _restore_last_good(
         _restore_best(progress)
     else:
         _set(progress, start)
+    progress.optimizer_state = {}  # it remembers where the training went astray
 
 
 def _set(progress: Progress, u: np.ndarray) -> None:

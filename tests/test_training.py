@@ -93,6 +93,18 @@ def test_partial_fit_goes_on_after_fit():
     np.testing.assert_allclose(model.parameters_, whole.parameters_, rtol=1e-12, atol=1e-14)
 
 
+def test_partial_fit_recovers_after_a_fit_that_diverged():
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    model = GDRegressor(optimizer="momentum", learning_rate=1.0, random_state=0)
+    with pytest.warns(DivergenceWarning):
+        model.fit(X, y)
+    before = model.loss_and_gradient(X, y)[0]
+    model.set_params(learning_rate=1e-6)
+    for _ in range(20):
+        model.partial_fit(X, y)
+    assert model.loss_and_gradient(X, y)[0] < 0.9 * before
+
+
 def test_a_plain_function_scores():
     X, y = load_iris(return_X_y=True)
 
