@@ -81,7 +81,10 @@ class GradientLearner(BaseEstimator):
         """
         with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
+            labels = getattr(self, "classes_", None)
             data = self._check_data(X, y, sample_weight, components.loss, reset=True)
+            if self.warm_start and labels is not None and len(labels) == len(self.classes_):
+                _check_same_labels(labels, self.classes_)
             seed = _seed(self.random_state)
             rows, held_out = self._split(data, seed)
             train = self._weigh(data, rows)
@@ -480,6 +483,14 @@ def _seed(random_state: Any) -> int:
         return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
     except ValueError as error:
         raise ValueError(f"random_state: {error}") from None
+
+
+def _check_same_labels(before: np.ndarray, now: np.ndarray) -> None:
+    if not np.array_equal(before, now):
+        raise ValueError(
+            f"warm_start=True goes on with the classes {before!r}, and y has {now!r}: use "
+            "warm_start=False, or the same labels."
+        )
 
 
 def _resolve_source(source: Any) -> GradientSource:

@@ -105,6 +105,15 @@ def test_partial_fit_recovers_after_a_fit_that_diverged():
     assert model.loss_and_gradient(X, y)[0] < 0.9 * before
 
 
+def test_warm_start_does_not_take_other_labels_for_the_same():
+    X, y = load_breast_cancer(return_X_y=True)
+    model = GDClassifier(warm_start=True, max_iter=5, tol=None).fit(X, y)
+    before = model.predict(X)
+    with pytest.raises(ValueError, match=r"warm_start.*classes"):
+        model.fit(X, y + 5)
+    np.testing.assert_array_equal(model.predict(X), before)
+
+
 def test_a_plain_function_scores():
     X, y = load_iris(return_X_y=True)
 
