@@ -171,6 +171,16 @@ def descend(
 ) -> None:
     """Train for at most `plan.max_iter` epochs; `progress` is changed in place.
 
+    ============================== ==================================================
+    end                            parameters
+    ============================== ==================================================
+    max_iter, or the solver's test the last
+    no progress of J               those of the lowest J (the average, where one is kept)
+    early stopping                 those of the best validation score
+    diverged                       those of the lowest J, or the start where it is lower
+    Ctrl-C, or an error            the last; as after a divergence if they are lost
+    ============================== ==================================================
+
     Parameters
     ----------
     objective : Objective

@@ -6,6 +6,9 @@ backprop  the forward pass, plain NumPy, is recorded as a graph; the chain rule 
 numeric   only evaluates J: each parameter is moved a little and the change is measured.
 
 So the three check each other. All return the smooth part of J (loss + L2).
+
+theta are the parameters that the model has; u are the coordinates in which the optimizer moves
+them (`skgd.coordinates`), often theta itself. A bound source takes u and gives dJ/du.
 """
 
 from __future__ import annotations
