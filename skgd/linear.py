@@ -131,7 +131,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=20
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
@@ -220,7 +220,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -294,7 +294,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=10
+    n_iter_no_change : int, default=20
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
@@ -387,7 +387,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 10,
+        n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
