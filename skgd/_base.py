@@ -77,7 +77,7 @@ class GradientLearner(BaseEstimator):
             `max_iter` was reached before `tol`.
         DivergenceWarning
             J became non-finite or stayed far above its start; the model has the
-            parameters of the lowest J that was recorded.
+            parameters of the lowest J, or of its start where J was lower there.
         """
         with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()

@@ -212,6 +212,13 @@ def descend(
 
     with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
         loss_of_start = loss_at(start)
+        if (
+            plan.n_steps is None
+            and progress.first_loss is not None
+            and math.isfinite(loss_of_start)
+        ):
+            # A first part of few rows may be fitted almost exactly, and says little of the next.
+            progress.first_loss = max(progress.first_loss, loss_of_start)
         try:
             progress.stop_reason = walk(objective, gradient_of, batches, plan, progress, monitor)
         except BaseException as error:
@@ -224,7 +231,9 @@ def descend(
         if plan.early_stopping or (keep_best and progress.stop_reason == CONVERGED):
             _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
         # No loss has judged the last step yet.
-        never_better = plan.keep_best and progress.never_better_than_start()
+        # The passes of partial_fit see different rows: their losses are not compared.
+        several_epochs = plan.keep_best and plan.n_steps is not None
+        never_better = several_epochs and progress.never_better_than_start()
         if progress.stop_reason == DIVERGED or never_better or lost():
             progress.stop_reason = DIVERGED
             _restore_last_good(progress, start, loss_at)

@@ -8,7 +8,7 @@ __all__ = ["DivergenceWarning"]
 class DivergenceWarning(ConvergenceWarning):
     """The training moved away from the minimum and was stopped.
 
-    The model keeps the parameters of the lowest loss that was recorded, so it stays
+    The model keeps the last good parameters (of the lowest loss, or the start), so it stays
     usable. The message names the epoch, the learning rate, the largest feature scale
     and a rate to try.
     """

@@ -11,6 +11,7 @@ from scipy import special as scipy_special
 from scipy import stats
 from sklearn.base import clone
 
+from skgd import autodiff
 from skgd._component import resolve
 from skgd.activations import ACTIVATIONS, Activation, Logistic, ReLU
 
@@ -151,7 +152,6 @@ def test_backward_works_in_place_on_rows(name):
 @every
 @both_dtypes
 def test_graph(name, dtype):
-    autodiff = pytest.importorskip("skgd.autodiff")
     activation = ACTIVATIONS[name]()
     special_points = [0.0, -0.0, -1e4, 1e4, -80.0, 80.0]
     z = np.concatenate([np.linspace(-12, 12, 501), special_points]).astype(dtype)

@@ -93,6 +93,15 @@ def test_partial_fit_goes_on_after_fit():
     np.testing.assert_allclose(model.parameters_, whole.parameters_, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.parametrize("size", [1, 5, 20])
+def test_small_parts_are_no_divergence(size):
+    X, y = load_diabetes(return_X_y=True)
+    model = GDRegressor(random_state=0)
+    for start in range(0, 440, size):  # a warning would be an error here
+        model.partial_fit(X[start : start + size], y[start : start + size])
+    assert model.score(X, y) > 0.4
+
+
 def test_partial_fit_recovers_after_a_fit_that_diverged():
     X, y = load_diabetes(return_X_y=True, scaled=False)
     model = GDRegressor(optimizer="momentum", learning_rate=1.0, random_state=0)
