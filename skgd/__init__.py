@@ -5,7 +5,10 @@ source computes its gradient (analytic, backprop or numeric); an optimizer moves
 """
 
 from skgd._version import __version__
+from skgd.autodiff import grad, value_and_grad
+from skgd.gradient_check import check_gradient
 from skgd.linear import GDClassifier, GDRegressor
+from skgd.minimization import minimize
 from skgd.neural import MLPBackpropClassifier, MLPBackpropRegressor
 
 __all__ = [
@@ -14,4 +17,8 @@ __all__ = [
     "MLPBackpropClassifier",
     "MLPBackpropRegressor",
     "__version__",
+    "check_gradient",
+    "grad",
+    "minimize",
+    "value_and_grad",
 ]

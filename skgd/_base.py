@@ -87,7 +87,10 @@ class GradientLearner(BaseEstimator):
                 _check_same_labels(labels, self.classes_)
             seed = _seed(self.random_state)
             rows, held_out = self._split(data, seed)
+            if rows is not None and not components.loss.any_rows:  # it cannot skip rows
+                data, rows = data.rows(rows), None
             train = self._weigh(data, rows)
+            components = components.tried_on(train)
             objective = self._objective(components, data)
             training = prepare(
                 self,
@@ -97,7 +100,9 @@ class GradientLearner(BaseEstimator):
                 seed,
                 theta=self._stored_theta(objective) if self.warm_start else None,
                 rows=rows,
+                early_stopping=held_out is not None,
             )
+            training.check_start()
             monitor = None
             if held_out is not None:
                 monitor = validation_monitor(self, objective, held_out)
@@ -134,6 +139,7 @@ class GradientLearner(BaseEstimator):
                 X, y, sample_weight, components.loss, reset=True, classes=classes
             )
             data = self._weigh(data)
+            components = components.tried_on(data)
             objective = self._objective(components, data)
             theta = None if parameters is None else _as_theta(parameters, objective.model)
             seed = _seed(self.random_state)
@@ -160,6 +166,7 @@ class GradientLearner(BaseEstimator):
                 partial=True,
             )
             data = self._weigh(data, partial=True)
+            components = components.tried_on(data)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
             if theta is None and not first:
@@ -183,6 +190,7 @@ class GradientLearner(BaseEstimator):
                 progress=memory.progress,
                 one_pass=True,
             )
+            training.check_start()
             try:
                 self._train(training, data.X.dtype, keep, None)
             finally:
@@ -238,6 +246,7 @@ class GradientLearner(BaseEstimator):
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
             data = self._weigh(data)
+            components = components.tried_on(data)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -550,5 +559,7 @@ def _rounded_down(x: float) -> float:
 
 
 def _name_of(source: GradientSource, table: dict[str, type]) -> str:
+    """Name of a row of the table; a source that measures in another way shows its settings."""
     names = [name for name, row in table.items() if type(source) is row]
-    return names[0] if names else repr(source)
+    plain = names and source.get_params() == table[names[0]]().get_params()
+    return names[0] if plain else repr(source)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
 
-from skgd._component import check_bool, check_choice, check_number, resolve
+from skgd._component import Component, check_bool, check_choice, check_number, resolve
+from skgd.function_loss import FunctionLoss
 from skgd.gradients import GRADIENTS, Analytic, GradientSource
 from skgd.losses import LOSSES, Loss, losses_for
+from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
 from skgd.penalties import PENALTIES, ElasticNet, Penalty
 from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
@@ -27,6 +29,21 @@ class Components:
     optimizer: Optimizer | LBFGS
     schedule: Schedule
     penalty: Penalty
+
+    def tried_on(self, data: Batch) -> Components:
+        """Return them with a loss that has been tried on these targets, by the gradient source.
+
+        Raises
+        ------
+        ValueError, TypeError, NotImplementedError
+            The loss returns something else than a loss must, or the source cannot
+            differentiate it.
+        """
+        if self.loss.any_rows:  # a Loss object knows itself
+            return self
+        loss = self.loss.measured_on(data.y, data.weight)
+        self.source.try_on(loss, data.y, loss.trial_outputs(data.y))
+        return replace(self, loss=loss)
 
 
 def check_parameters(estimator: Any) -> Components:
@@ -55,6 +72,8 @@ def check_parameters(estimator: Any) -> Components:
 
 def resolve_loss(loss: Any, task: str, name: str) -> Loss:
     """Loss object for a regressor or a classifier."""
+    if callable(loss) and not isinstance(loss, (Component, type)):
+        return FunctionLoss(loss, task)
     table = losses_for(task)
     row = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
     if row is not None and issubclass(row, Loss) and row.task != task:
@@ -150,8 +169,8 @@ def _check_together(estimator: Any, components: Components) -> None:
     if isinstance(components.source, Analytic) and not components.loss.has_gradient:
         raise ValueError(
             f'gradient="analytic" needs a derivative written by hand, and {components.loss!r} has '
-            'none: use gradient="backprop" or gradient="numeric", or give the loss a method '
-            "gradient(y, raw)."
+            'none: use gradient="backprop" or gradient="numeric", or a skgd.losses.Loss object '
+            "with the methods value(y, raw) and gradient(y, raw)."
         )
     optimizer = components.optimizer
     mini_batches = not (estimator.batch_size is None or estimator.batch_size == "auto")

@@ -125,14 +125,19 @@ class Coordinates:
         """Weight of ``|u_j|`` that equals `strength` on ``|theta_j|``, for each weight."""
         if self.identity:
             return strength
-        # A weight is its u times a positive factor: theta(u) of ones without the shifts.
         factors = np.ones(self.model.n_parameters, dtype=dtype)
-        layers = self.model.layers(factors)
-        if self.scale is not None:
-            layers[0][0][...] /= self.scale[:, None]
-        if self.spread is not None:
-            layers[-1][0][...] *= self.spread
+        for index, (W, _) in enumerate(self.model.layers(factors)):
+            W *= self.weight_factors(index)
         return factors[: self.model.n_weights] * (strength / self.unit)
+
+    def weight_factors(self, layer: int) -> Any:
+        """By how much the weights of a layer move for each unit of their u: positive factors."""
+        factors: Any = 1.0
+        if layer == 0 and self.inverse_scale is not None:
+            factors = self.inverse_scale
+        if layer == self.model.n_layers - 1 and self.spread is not None:
+            factors = factors * self.spread
+        return factors
 
 
 def column_statistics(
@@ -215,13 +220,16 @@ def output_statistics(
     centre = loss.link_of_mean(mean) if centred else np.zeros_like(mean)
     level = centre if y.ndim == 2 else centre[0]
     spread = np.ones_like(mean)
-    if loss.link_name() == "identity":
+    if loss.in_units_of_y:
         spread = np.sqrt(np.atleast_1d(average(lambda rows: np.square(y[rows] - level))))
         constant = spread <= 10 * np.finfo(dtype).eps * np.abs(mean)
         spread = np.where(constant | ~np.isfinite(spread), 1.0, spread)
     if together:
         spread[:] = np.sqrt(np.mean(spread**2))
-    unit = float(average(lambda rows: loss.value(y[rows], np.broadcast_to(level, y[rows].shape))))
+    unit = loss.unit
+    if loss.any_rows:
+        of_rows = average(lambda rows: loss.value(y[rows], np.broadcast_to(level, y[rows].shape)))
+        unit = float(of_rows)
     if not (np.isfinite(unit) and unit > np.finfo(dtype).tiny):
         unit = 1.0
     return centre.astype(dtype), spread.astype(dtype), unit

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from scipy import sparse
 
 from skgd.coordinates import Coordinates
 from skgd.gradients import GradientFunction
-from skgd.objective import Batch, Objective
+from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
 from skgd.penalties import project_orthant, pseudo_gradient
 from skgd.schedules import Schedule
@@ -59,6 +59,8 @@ class Plan:
     keep_best : bool
         Keep the parameters of the lowest J where the training stops for lack of progress.
     verbose : bool
+    drop_last : bool
+        Leave out the last batch of an epoch where it is shorter than the others.
     """
 
     optimizer: Optimizer | LBFGS
@@ -76,6 +78,7 @@ class Plan:
     early_stopping: bool
     keep_best: bool
     verbose: bool
+    drop_last: bool = False
 
 
 @dataclass
@@ -158,16 +161,33 @@ class Progress:
         return self.coordinates.to_theta(u, out=np.empty_like(u)).copy()
 
 
+class Function(Protocol):
+    """What the loop asks of the function that it makes small; `Objective` is one."""
+
+    @property
+    def model(self) -> Any:
+        """Has `n_weights` and `decay_mask`, which tell weights and intercepts apart."""
+
+    @property
+    def l1_strength(self) -> float:
+        """Factor on ``||weights||_1``, which is not part of the gradient."""
+
+    def value(self, theta: np.ndarray, batch: Batch) -> float:
+        """Return its value on the batch."""
+
+
 Monitor = Callable[[Progress], tuple[float, float]]
+OnEpoch = Callable[[Progress], str | None]
 
 
 def descend(
-    objective: Objective,
+    objective: Function,
     gradient_of: GradientFunction,
     batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> None:
     """Train for at most `plan.max_iter` epochs; `progress` is changed in place.
 
@@ -177,13 +197,15 @@ def descend(
     max_iter, or the solver's test the last
     no progress of J               those of the lowest J (the average, where one is kept)
     early stopping                 those of the best validation score
+    `on_epoch` said so             the last, unless early stopping is on
     diverged                       those of the lowest J, or the start where it is lower
     Ctrl-C, or an error            the last; as after a divergence if they are lost
     ============================== ==================================================
 
     Parameters
     ----------
-    objective : Objective
+    objective : Function
+        What is made small, such as an `Objective`.
     gradient_of : callable
         The bound gradient source.
     batches : Batches
@@ -192,6 +214,9 @@ def descend(
     progress : Progress
     monitor : callable or None
         ``progress -> (validation loss, validation score)``, called after each epoch.
+    on_epoch : callable or None
+        ``progress -> reason``, called after each epoch when it has been recorded. A string ends
+        the training and becomes its `stop_reason`, before any other; None lets it go on.
 
     Raises
     ------
@@ -220,7 +245,9 @@ def descend(
             # A first part of few rows may be fitted almost exactly, and says little of the next.
             progress.first_loss = max(progress.first_loss, loss_of_start)
         try:
-            progress.stop_reason = walk(objective, gradient_of, batches, plan, progress, monitor)
+            progress.stop_reason = walk(
+                objective, gradient_of, batches, plan, progress, monitor, on_epoch
+            )
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
             progress.stop_reason = INTERRUPTED if interrupted else FAILED.format(error=error)
@@ -240,12 +267,13 @@ def descend(
 
 
 def _walk(
-    objective: Objective,
+    objective: Function,
     gradient_of: GradientFunction,
     batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None,
+    on_epoch: OnEpoch | None,
 ) -> str:
     stepper = _Stepper(objective, gradient_of, plan, progress)
     for _ in range(plan.max_iter):
@@ -255,6 +283,8 @@ def _walk(
             return DIVERGED
         progress.losses.append(loss)
         reason = _after_epoch(loss, stepper.before_last_step, plan, progress, monitor)
+        if on_epoch is not None:
+            reason = on_epoch(progress) or reason
         if reason is not None:
             return reason
     return MAX_ITER
@@ -282,7 +312,7 @@ class _Stepper:
 
     def __init__(
         self,
-        objective: Objective,
+        objective: Function,
         gradient_of: GradientFunction,
         plan: Plan,
         progress: Progress,
@@ -367,7 +397,7 @@ class _L1:
     would solve another problem with momentum or Adam.
     """
 
-    def __init__(self, objective: Objective, coordinates: Coordinates, u: np.ndarray) -> None:
+    def __init__(self, objective: Function, coordinates: Coordinates, u: np.ndarray) -> None:
         self.weights = slice(0, objective.model.n_weights)
         self.strength = coordinates.l1_strength(objective.l1_strength, u.dtype)
         self.unit = coordinates.unit
@@ -406,12 +436,15 @@ class Batches:
     def __init__(self, data: Batch, rows: np.ndarray | None, plan: Plan) -> None:
         self.n = data.X.shape[0] if rows is None else len(rows)
         self.size = min(plan.batch_size, self.n)
+        if plan.drop_last:
+            self.n -= self.n % self.size
         self.plan = plan
-        if self.size == self.n and rows is not None:
+        self.whole = self.size == (data.X.shape[0] if rows is None else len(rows))
+        if self.whole and rows is not None:
             data, rows = data.rows(rows), None
         self.data = data
         self.rows = rows
-        if self.size < self.n:
+        if not self.whole:
             self._take_X = _gatherer(data.X, self.size)
             self._take_y = _gatherer(data.y, self.size)
             self._take_weight: Callable[[np.ndarray], Any] = lambda rows: None
@@ -420,10 +453,11 @@ class Batches:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Batches of this epoch; each is overwritten by the next."""
-        if self.size == self.n:
+        if self.whole:
             yield self.data
             return
-        order = np.arange(self.n, dtype=np.int32) if self.rows is None else self.rows.copy()
+        n = self.data.X.shape[0]
+        order = np.arange(n, dtype=np.int32) if self.rows is None else self.rows.copy()
         if self.plan.shuffle:
             np.random.default_rng([self.plan.seed, epoch]).shuffle(order)
         for start in range(0, self.n, self.size):
@@ -432,7 +466,7 @@ class Batches:
 
     def first(self) -> Batch:
         """Rows to judge parameters on: as many as one batch has, in an array of their own."""
-        if self.size == self.n:
+        if self.whole:
             return self.data
         return self.data.rows(slice(0, self.size) if self.rows is None else self.rows[: self.size])
 
@@ -537,12 +571,13 @@ def _print_epoch(loss: float, progress: Progress) -> None:
 
 
 def _solve(
-    objective: Objective,
+    objective: Function,
     gradient_of: GradientFunction,
     batches: Batches,
     plan: Plan,
     progress: Progress,
     monitor: Monitor | None,
+    on_epoch: OnEpoch | None,
 ) -> str:
     """Hand the whole objective to SciPy's L-BFGS; each of its iterations is an epoch."""
     unit = progress.coordinates.unit
@@ -561,7 +596,7 @@ def _solve(
         progress.loss_evaluations += gradient_of.losses_per_call
         return value, gradient.copy()
 
-    def record(u: np.ndarray, value: float) -> None:
+    def record(u: np.ndarray, value: float) -> str | None:
         progress.u[...] = u
         progress.epoch += 1
         progress.step += 1
@@ -577,17 +612,27 @@ def _solve(
             progress.epochs_without_progress = (
                 0 if improved else progress.epochs_without_progress + 1
             )
-            if progress.epochs_without_progress >= plan.n_iter_no_change:
-                raise StopIteration
+        told = None if on_epoch is None else on_epoch(progress)
+        if plan.early_stopping and progress.epochs_without_progress >= plan.n_iter_no_change:
+            return told or NO_BETTER_SCORE
+        return told
+
+    reason = None
+
+    def callback(u: np.ndarray, value: float) -> None:
+        nonlocal reason
+        reason = record(u, value)
+        if reason is not None:
+            raise StopIteration
 
     result = plan.optimizer.solve(
-        scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=record
+        scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=callback
     )
     if not np.isfinite(result.fun):
         return DIVERGED
     if not progress.losses:  # it began at the minimum
-        record(result.x, result.fun)
+        reason = record(result.x, result.fun)
     progress.u[...] = result.x
-    if plan.early_stopping and progress.epochs_without_progress >= plan.n_iter_no_change:
-        return NO_BETTER_SCORE
+    if reason is not None:
+        return reason
     return {0: SOLVED, 1: MAX_ITER}.get(result.status, NO_LOWER_POINT)

@@ -14,6 +14,8 @@ them (`skgd.coordinates`), often theta itself. A bound source takes u and gives 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,8 +23,11 @@ import numpy as np
 from skgd import autodiff
 from skgd._component import Component, check_choice, check_number
 from skgd.coordinates import Coordinates
+from skgd.differences import STENCILS, MovedArgument, MovedOutputs, MovedParameters, Steps
+from skgd.losses import Loss
 from skgd.models import DeltaRule, Layers
 from skgd.objective import Batch, Objective
+from skgd.smoothing import DIRECTIONS, AlongDirections, AroundArgument, Directions
 
 __all__ = ["GRADIENTS", "Analytic", "Backprop", "GradientSource", "Numeric"]
 
@@ -34,6 +39,9 @@ class GradientFunction(Protocol):
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write its gradient by u into `gradient`."""
+
+
+Differentiated = Callable[[np.ndarray], tuple[float, np.ndarray]]
 
 
 class GradientSource(Component):
@@ -57,6 +65,29 @@ class GradientSource(Component):
         -------
         function : callable
             It writes the gradient in place and returns J without its L1 term.
+        """
+
+    @abstractmethod
+    def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
+        """Return ``x -> (fun(x), gradient)`` for any function of an array to a number.
+
+        Parameters
+        ----------
+        fun : callable
+
+        Returns
+        -------
+        function : callable
+        """
+
+    def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
+        """Raise, before any training, if this source cannot differentiate this loss.
+
+        Parameters
+        ----------
+        loss : Loss
+        y, raw : ndarray of shape (n,) or (n, K)
+            Targets, and raw outputs to try the loss on.
         """
 
 
@@ -84,6 +115,13 @@ class Analytic(GradientSource):
         """Return a function ``(u, batch, gradient) -> value`` for this objective."""
         return _ByHand(objective, dtype, coordinates)
 
+    def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
+        """Raise: nobody has written the derivative of a function down."""
+        raise ValueError(
+            'gradient="analytic" needs a derivative written by hand: give the function that '
+            'computes it, gradient=my_gradient, or use gradient="backprop" or gradient="numeric".'
+        )
+
 
 class Backprop(GradientSource):
     """The gradient by back-propagation through the recorded computation graph.
@@ -108,30 +146,77 @@ class Backprop(GradientSource):
         """Return a function ``(u, batch, gradient) -> value`` for this objective."""
         return _ByGraph(objective, dtype, coordinates)
 
+    def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
+        """Return ``x -> (fun(x), gradient)``; fun is written in plain NumPy."""
+        return autodiff.value_and_grad(fun)
+
+    def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
+        """Raise if the loss cannot be traced, or its value does not depend on the raw outputs."""
+        if loss.any_rows:  # a Loss object: `value` is tried in the first step
+            return
+        reached = []
+
+        def total(traced: Any) -> Any:
+            value = np.sum(loss.value(y, traced))
+            reached.append(isinstance(value, autodiff.Traced))
+            return value
+
+        autodiff.value_and_gradients(total, [raw])
+        if not reached[0]:
+            raise ValueError(
+                f"{loss!r} does not depend on raw by any operation that has a derivative: "
+                "comparisons, rounding, sign and argmax are constants to it, and x.value is. "
+                "Nothing can be learned from a gradient of zero. Use a smooth loss, or measure: "
+                'gradient=Numeric(method="smoothed").'
+            )
+
 
 class Numeric(GradientSource):
-    """The gradient by measurement: differences of J, one parameter at a time.
+    """The gradient by measurement: J is evaluated at moved parameters, and nothing else.
 
-    With the step ``h = rel_step * max(1, |theta_j|)``:
+    ========== ================================================ ==================== =========
+    method     derivative by one parameter, with its step h      default rel_step     error
+    ========== ================================================ ==================== =========
+    2-point    ``(J(+h) - J) / h``                              ``eps^(1/2)``        about 1e-8
+    3-point    ``(J(+h) - J(-h)) / 2h``                         ``eps^(1/3)``        1e-10
+    richardson ``(8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12h`` ``eps^(1/5)``       1e-12
+    cs         ``Im J(+ih) / h``                                1e-20                1e-16
+    smoothed   mean of ``e (J(+re) - J(-re)) / 2r``, e normal   calibrated           random
+    spsa       the same for one e of random signs, r shrinking  calibrated           random
+    ========== ================================================ ==================== =========
 
-    ========= ======================================== ==================== ===========
-    method    derivative                               default rel_step     error of J'
-    ========= ======================================== ==================== ===========
-    2-point   ``(J(theta + h) - J(theta)) / h``        ``eps^(1/2)``        about 1e-8
-    3-point   ``(J(theta + h) - J(theta - h)) / 2h``   ``eps^(1/3)``        about 1e-10
-    cs        ``Im J(theta + i h) / h``                1e-20                about 1e-16
-    ========= ======================================== ==================== ===========
+    The step is ``h = rel_step * max(1, |theta_j|)``; eps is that of the dtype in which the loss is
+    computed (Nocedal & Wright 2006, sec. 8.1; Squire & Trapp 1998 for the complex step). One
+    gradient measures each parameter once, twice ("3-point") or four times ("richardson"), of
+    which only what the moved parameter changes is computed.
 
-    eps is that of the dtype in which the loss is computed (Nocedal & Wright 2006, sec. 8.1;
-    Squire & Trapp 1998 for the complex step). One gradient costs one evaluation of J for
-    each parameter (two for "3-point"), plus one for J itself.
+    "smoothed" and "spsa" are for losses with steps, such as accuracy or F1, whose derivative is
+    zero almost everywhere: see `skgd.smoothing`. They move all parameters at once.
 
     Parameters
     ----------
-    method : {"2-point", "3-point", "cs"}, default="3-point"
-        "cs" needs a loss and activations that are analytic in the complex plane.
+    method : str, default="3-point"
+        A row of the table. "cs" needs a loss and activations that are analytic in the complex
+        plane.
     rel_step : float or None, default=None
-        None chooses by method and precision.
+        None chooses by method and precision. For "smoothed" and "spsa" it is the radius r, in
+        units of ``max(1, root mean square of the parameters)``; None calibrates it, and again
+        after 2, 4, 8, ... gradients.
+    space : {"parameters", "predictions"}, default="parameters"
+        "predictions" measures the derivative by the raw outputs only, two evaluations for each
+        output column, and takes the model's derivative by the chain rule: the cost does not
+        depend on the number of parameters. It needs a loss with one value per sample, whose
+        entry i depends on row i alone.
+    noise_level : float or None, default=None
+        Standard deviation of the noise in one value of the loss (of one sample's in
+        "predictions"). Steps are then as wide as the noise asks for: ``8^(1/4) (noise /
+        bend)^(1/2)`` for "2-point", ``3^(1/3) (noise / bend)^(1/3)`` for "3-point" (More & Wild
+        2012), with the second derivative measured at the start for the bend.
+    n_pairs : int or None, default=None
+        Evaluations at +re and -re for each gradient. None is 1 for "spsa", and for "smoothed" the
+        number of parameters, but at least 8 and at most 128.
+    random_state : int, default=0
+        Seed of the directions e.
 
     Examples
     --------
@@ -145,23 +230,82 @@ class Numeric(GradientSource):
     array([-4.333333, -3.      ])
     """
 
-    def __init__(self, method: str = "3-point", rel_step: float | None = None) -> None:
+    def __init__(
+        self,
+        method: str = "3-point",
+        rel_step: float | None = None,
+        space: str = "parameters",
+        noise_level: float | None = None,
+        n_pairs: int | None = None,
+        random_state: int = 0,
+    ) -> None:
         self.method = method
         self.rel_step = rel_step
+        self.space = space
+        self.noise_level = noise_level
+        self.n_pairs = n_pairs
+        self.random_state = random_state
 
     def check(self) -> None:
         """Raise an error that names the wrong parameter, if there is one."""
-        check_choice("method", self.method, _DIFFERENCES)
+        check_choice("method", self.method, [*STENCILS, *DIRECTIONS])
+        check_choice("space", self.space, ["parameters", "predictions"])
         if self.rel_step is not None:
             check_number("rel_step", self.rel_step, low=0, include="neither")
+        if self.noise_level is not None:
+            check_number("noise_level", self.noise_level, low=0)
+        if self.n_pairs is not None:
+            check_number("n_pairs", self.n_pairs, low=1, integer=True)
+        check_number("random_state", self.random_state, low=0, integer=True)
+        if self.space == "predictions" and self.method in DIRECTIONS:
+            raise ValueError(
+                'space="predictions" moves the raw outputs of each row, and '
+                f"method={self.method!r} "
+                'all parameters at once: use space="parameters", or another method.'
+            )
 
     def bind(
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
         """Return a function ``(u, batch, gradient) -> value`` for this objective."""
+        coordinates = coordinates or Coordinates(objective.model)
+        if self.method in DIRECTIONS:
+            return AlongDirections(objective, coordinates, self._directions())
         if self.method == "cs":
             _check_holomorphic(objective)
-        return _ByMeasurement(objective, dtype, coordinates, self.method, self.rel_step)
+        if self.space == "parameters":
+            return MovedParameters(objective, dtype, coordinates, self._steps())
+        measured = replace(objective, loss=MovedOutputs(objective.loss, self._steps()))
+        by_chain_rule = _ByHand(measured, dtype, coordinates)
+        by_chain_rule.losses_per_call = 1 + objective.model.n_outputs * len(
+            self._steps().stencil.points
+        )
+        return by_chain_rule
+
+    def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
+        """Return ``x -> (fun(x), gradient)``; fun may leave NumPy."""
+        self.check()
+        if self.space == "predictions":
+            raise ValueError('A function has no predictions: use Numeric(space="parameters").')
+        if self.method in DIRECTIONS:
+            return AroundArgument(fun, self._directions())
+        return MovedArgument(fun, self._steps())
+
+    def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
+        """Raise if two values of the loss cannot be compared, or not row by row."""
+        if loss.any_rows:
+            return
+        first = np.array(loss.value(y, raw))
+        if not self.noise_level and self.method in STENCILS:
+            _check_repeatable(loss, first, np.array(loss.value(y, raw)))
+        if self.space == "predictions":
+            _check_rowwise(loss, y, raw, first)
+
+    def _steps(self) -> Steps:
+        return Steps(STENCILS[self.method], self.rel_step, self.noise_level)
+
+    def _directions(self) -> Directions:
+        return Directions(self.method, self.rel_step, self.n_pairs, self.random_state)
 
 
 GRADIENTS: dict[str, type[GradientSource]] = {
@@ -251,74 +395,6 @@ class _ByGraph(_AtTheta):
         return value
 
 
-class _ByMeasurement:
-    """Differences of J along each coordinate of u.
-
-    Measuring in u, and not in theta, is what keeps the step in proportion when columns of X
-    are on very different scales.
-    """
-
-    def __init__(
-        self,
-        objective: Objective,
-        dtype: Any,
-        coordinates: Coordinates | None,
-        method: str,
-        rel_step: float | None,
-    ) -> None:
-        self.objective = objective
-        self.coordinates = coordinates or Coordinates(objective.model)
-        self.difference, per_parameter, power = _DIFFERENCES[method]
-        eps = float(np.finfo(dtype).eps)
-        self.rel_step = rel_step or (1e-20 if method == "cs" else eps**power)
-        self.losses_per_call = 1 + per_parameter * objective.model.n_parameters
-        self._complex = method == "cs"
-
-    def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        moved = u.astype(np.result_type(u, np.complex64)) if self._complex else u.copy()
-        theta = self.coordinates.to_theta(moved, out=np.empty_like(moved))
-        layers = self.objective.model.layers(theta)
-
-        def terms() -> np.ndarray:
-            self.coordinates.to_theta(moved, out=theta, layers=layers)
-            return self.objective.terms(layers, batch)
-
-        at_u = terms()
-        for j, x in enumerate(u):
-            step = self.rel_step * max(1.0, abs(x))
-            gradient[j] = self.difference(terms, moved, j, step, at_u)
-            moved[j] = x
-        gradient /= self.coordinates.unit
-        return float(np.real(at_u.sum()))
-
-
-def _forward_difference(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
-    before = x[j]
-    x[j] = before + h
-    return (terms() - at_x).sum() / (x[j] - before)  # the step that was really taken
-
-
-def _central_difference(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
-    before = x[j]
-    x[j] = right = before + h
-    above = terms()
-    x[j] = left = before - h
-    return (above - terms()).sum() / (x.dtype.type(right) - x.dtype.type(left))
-
-
-def _complex_step(terms: Any, x: np.ndarray, j: int, h: float, at_x: np.ndarray) -> Any:
-    x[j] += 1j * h
-    return terms().imag.sum() / h
-
-
-# method: the difference, its evaluations for each parameter, the power of eps in its step
-_DIFFERENCES: dict[str, tuple[Any, int, float]] = {
-    "2-point": (_forward_difference, 1, 1 / 2),
-    "3-point": (_central_difference, 2, 1 / 3),
-    "cs": (_complex_step, 1, 1.0),
-}
-
-
 def _check_holomorphic(objective: Objective) -> None:
     for part in (objective.loss, *objective.model.activations):
         if not part.holomorphic:
@@ -327,3 +403,32 @@ def _check_holomorphic(objective: Objective) -> None:
                 f"{part!r} has kinks or operations that lose it. Use method="
                 f'"3-point", or a loss and activation that are analytic.'
             )
+
+
+def _check_repeatable(loss: Loss, first: np.ndarray, second: np.ndarray) -> None:
+    if not np.array_equal(first, second, equal_nan=True):
+        raise ValueError(
+            f"{loss!r} gave two different results for the same arguments (they differ by up to "
+            f"{np.nanmax(np.abs(second - first)):.3g}): it draws random numbers or keeps a state, "
+            "and a small difference of two values would be noise. Fix its seed in each call, tell "
+            "the noise, Numeric(noise_level=...), or average over directions, "
+            'Numeric(method="smoothed").'
+        )
+
+
+def _check_rowwise(loss: Loss, y: np.ndarray, raw: np.ndarray, first: np.ndarray) -> None:
+    """Move the raw output of one row: no entry of the loss but its own may change."""
+    if first.ndim == 0:
+        raise ValueError(
+            f'space="predictions" needs one value per sample, and {loss!r} returns one number: use '
+            'Numeric(space="parameters").'
+        )
+    moved = raw.copy()
+    moved[0] += 0.5
+    second = np.array(loss.value(y, moved))
+    if not np.array_equal(first[1:], second[1:], equal_nan=True):
+        raise ValueError(
+            f"{loss!r} returns one value per sample, but the values of other samples change with "
+            'the raw output of the first: space="predictions" would miss that. Return one number '
+            'for the whole batch (the mean, say), or use Numeric(space="parameters").'
+        )

@@ -71,6 +71,32 @@ class LBFGS(Component):
         check_number("memory", self.memory, low=1, integer=True)
         check_number("max_line_search", self.max_line_search, low=1, integer=True)
 
+    def __call__(self, fun: Any, x0: Any, args: Any = (), **given: Any) -> OptimizeResult:
+        """Minimise `fun`, as the `method` of ``scipy.optimize.minimize``.
+
+        Parameters
+        ----------
+        fun, x0, args
+            As in SciPy.
+        **given
+            The other arguments of SciPy, as for `Optimizer`; "learning_rate" has no effect.
+
+        Returns
+        -------
+        result : OptimizeResult
+            That of `skgd.minimize`.
+
+        Examples
+        --------
+        >>> from scipy.optimize import minimize
+        >>> from skgd.optimizers import LBFGS
+        >>> minimize(lambda x: (x[0] - 3) ** 2, [0.0], method=LBFGS()).x.round(4)
+        array([3.])
+        """
+        from skgd.minimization import minimize_as_method  # the loop is built on the optimizers
+
+        return minimize_as_method(self, fun, x0, args, **given)
+
     def solve(
         self,
         fun: Callable[[np.ndarray], tuple[float, np.ndarray]],

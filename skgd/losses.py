@@ -46,6 +46,13 @@ class Loss(Component):
     degenerate : bool
         Whether a model that says nothing (raw = 0) has the lowest loss of all, so that the
         lowest loss is no sign of a good model.
+    any_rows : bool
+        Whether entry i of `value` depends on row i alone and any rows may be put together, so
+        that many small batches can be evaluated as one.
+    per_sample : bool
+        Whether `value` is one number for each sample; False is one number for the batch.
+    unit : float
+        Size of the loss where the raw outputs are of order one.
     """
 
     task: ClassVar[str] = "regression"
@@ -54,6 +61,9 @@ class Loss(Component):
     smooth: ClassVar[bool] = False
     degenerate: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    any_rows: ClassVar[bool] = True
+    per_sample: bool = True
+    unit: float = 1.0
 
     @property
     def has_gradient(self) -> bool:
@@ -121,6 +131,11 @@ class Loss(Component):
         """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ..."""
         return "identity"
 
+    @property
+    def in_units_of_y(self) -> bool:
+        """Whether raw outputs are measured in the units of y."""
+        return self.link_name() == "identity"
+
     def link_of_mean(self, mean: Any) -> Any:
         """Raw output of the constant model that predicts `mean`: a place to start from.
 
@@ -152,6 +167,21 @@ class Loss(Component):
 
     def check_target(self, y: np.ndarray) -> None:
         """Raise a ValueError if the loss is not defined for some target."""
+
+    def measured_on(self, y: np.ndarray, weight: np.ndarray | None) -> Loss:
+        """Return the loss with what can be known of it only by trying it on targets.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,) or (n, K)
+        weight : ndarray of shape (n,) or None
+
+        Returns
+        -------
+        loss : Loss
+            Itself, where all is known.
+        """
+        return self
 
 
 # --------------------------------------------------------------------------------------------

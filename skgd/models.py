@@ -93,6 +93,12 @@ class FeedForward:
         """Named views into `theta`, in the shapes of the fitted attributes."""
         return {block.name: block.of(theta) for block in self.blocks}
 
+    def name_of(self, number: int) -> str:
+        """Name of one entry of the flat vector, such as ``coefs[0][3, 1]``."""
+        block = next(block for block in self.blocks if number < block.stop)
+        index = np.unravel_index(number - block.start, block.shape)
+        return f"{block.name}[{', '.join(map(str, index))}]"
+
     def layers(self, theta: np.ndarray) -> Layers:
         """Return views ``(W, b)`` into `theta`; W is (units before, units after), b may be None."""
         arrays = [block.of(theta) for block in self.blocks]

@@ -74,7 +74,9 @@ class Objective:
     def smooth(self, layers: Layers, batch: Batch) -> Any:
         """Loss + L2 in plain NumPy: run on arrays it is a number, on traced ones a graph."""
         losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
-        if batch.weight is None:
+        if not self.loss.per_sample:
+            value = losses
+        elif batch.weight is None:
             value = np.mean(losses)
         else:
             value = np.dot(batch.weight, losses) / batch.X.shape[0]
@@ -91,11 +93,14 @@ class Objective:
         """
         n = batch.X.shape[0]
         losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
-        weighted = losses / n if batch.weight is None else losses * (batch.weight / n)
+        if not self.loss.per_sample:
+            weighted = np.asarray(losses)
+        else:
+            weighted = losses / n if batch.weight is None else losses * (batch.weight / n)
         penalty = 0.0
         if self.l2_strength:
             penalty = 0.5 * self.l2_strength * sum_of_squares(*[W for W, _ in layers])
-        return np.append(weighted, weighted.dtype.type(penalty))
+        return np.append(weighted, np.asarray(penalty, dtype=weighted.dtype))
 
     def l1_term(self, theta: np.ndarray) -> float:
         """``alpha ||weights||_1`` times the share of L1."""

@@ -73,6 +73,42 @@ class Optimizer(Component, ABC):
         """
         return {"t": 0} | {name: np.zeros_like(theta) for name in self.memory}
 
+    def __call__(self, fun: Any, x0: Any, args: Any = (), **given: Any) -> Any:
+        """Minimise `fun`, as the `method` of ``scipy.optimize.minimize``.
+
+        Parameters
+        ----------
+        fun, x0, args
+            As in SciPy.
+        **given
+            The other arguments of SciPy. `jac` is a function, True if `fun` returns
+            ``(value, gradient)``, or None for back-propagation; `options` are the parameters of
+            `skgd.minimize`: "gradient", "learning_rate", "schedule", "max_iter" (or "maxiter")
+            and "tol". SciPy hands ``jac="2-point"`` over as None; for differences use
+            ``options={"gradient": "numeric"}``.
+
+        Returns
+        -------
+        result : scipy.optimize.OptimizeResult
+            That of `skgd.minimize`.
+
+        Raises
+        ------
+        ValueError
+            An option is unknown, or the problem has bounds, constraints or a Hessian.
+
+        Examples
+        --------
+        >>> from scipy.optimize import minimize
+        >>> from skgd.optimizers import Adam
+        >>> minimize(lambda x: (x[0] - 3) ** 2, [0.0], method=Adam(),
+        ...          options={"learning_rate": 0.1}).x.round(4)
+        array([3.])
+        """
+        from skgd.minimization import minimize_as_method  # the loop is built on the optimizers
+
+        return minimize_as_method(self, fun, x0, args, **given)
+
     @abstractmethod
     def update(
         self,

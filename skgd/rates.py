@@ -97,7 +97,8 @@ def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
     """
     bound = loss.curvature(coordinates.model.n_outputs)
     if coordinates.spread is None:
-        return _bend_at_start(loss, data, coordinates) if bound is None else bound
+        bend = _bend_at_start(loss, data, coordinates) if bound is None else bound
+        return bend / coordinates.unit
     in_spreads = float(np.max(coordinates.spread)) ** 2 / coordinates.unit
     if bound is not None:
         return min(bound * in_spreads, 2.0)
@@ -112,7 +113,7 @@ def _bend_at_start(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
     Twice the value, since it may grow (exp); one where the loss has kinks.
     """
     if not loss.smooth:
-        return 1.0
+        return coordinates.unit
     raw = np.zeros(data.y.shape)
     if coordinates.centre is not None:
         raw += coordinates.centre

@@ -526,7 +526,7 @@ def resolve_schedule(value: str | Schedule | Callable[[int, int], float]) -> Sch
     """
     # A class is callable too, but calling it with (step, n_steps) is not what its user meant.
     if not isinstance(value, (str, Schedule, type)):
-        if not callable(value):
+        if not callable(value) or isinstance(value, Component):
             raise TypeError(
                 f"schedule takes one of {', '.join(map(repr, SCHEDULES))}, a Schedule object or a "
                 f"callable (step, n_steps) -> factor; got {value!r} of type "

@@ -13,6 +13,7 @@ from skgd import descent
 from skgd._parameters import Components
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
 from skgd.gradients import GradientFunction
+from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
 from skgd.rates import automatic_rate
@@ -46,6 +47,20 @@ class Training:
     gradient_of: GradientFunction
     rows: np.ndarray | None = None
 
+    def check_start(self) -> None:
+        """Raise where a user's function gives nan at the first parameters.
+
+        The losses of the table are defined everywhere; there nan is an overflow.
+        """
+        if self.objective.loss.any_rows:
+            return
+        model, theta = self.objective.model, self.progress.parameters()
+        raw = model.raw(model.layers(theta), self.data.X)
+        losses = np.asarray(self.objective.loss.value(self.data.y, raw))
+        wrong = np.isnan(losses)
+        if wrong.any() and np.isfinite(raw).all():
+            raise ValueError(f"{self.objective.loss!r} {_where_nan(wrong, self.data.y, raw)}")
+
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)
@@ -64,6 +79,7 @@ def prepare(
     theta: np.ndarray | None = None,
     progress: descent.Progress | None = None,
     rows: np.ndarray | None = None,
+    early_stopping: bool = False,
     one_pass: bool = False,
 ) -> Training:
     """Make a training ready to run.
@@ -82,6 +98,8 @@ def prepare(
         An earlier pass to go on from; then theta does not count.
     rows : ndarray of int or None
         The rows to train on, where others are kept back for early stopping.
+    early_stopping : bool
+        Stop by the score of the rows kept back.
     one_pass : bool
         For partial_fit: one epoch, and nobody knows how many will follow.
 
@@ -114,7 +132,7 @@ def prepare(
             progress,
             n,
             seed,
-            early_stopping=rows is not None,
+            early_stopping=early_stopping,
             one_pass=one_pass,
         ),
         gradient_of=components.source.bind(objective, data.X.dtype, progress.coordinates),
@@ -150,11 +168,15 @@ def coordinates_for(
         scale = np.hypot(scale, scale.dtype.type(np.sqrt(objective.l2_strength / bend)))
     if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
         centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
+    elif standardise:
+        unit = loss.unit
     return Coordinates(model, mean, scale, centre, spread, unit)
 
 
-def n_rows_of_batch(batch_size: Any, n: int, optimizer: Any) -> int:
+def n_rows_of_batch(batch_size: Any, n: int, optimizer: Any, loss: Loss) -> int:
     """Rows for each step, from the parameter `batch_size`."""
+    if isinstance(batch_size, str) and not loss.per_sample:
+        return n  # a number for the whole batch means what it says of all rows only
     if isinstance(optimizer, LBFGS) or optimizer.full_batch_only or batch_size is None:
         return n
     if isinstance(batch_size, str):  # "auto", in equal parts: a small rest would only add noise
@@ -175,7 +197,7 @@ def _plan(
     one_pass: bool,
 ) -> descent.Plan:
     optimizer = components.optimizer
-    batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer)
+    batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer, components.loss)
     max_iter = 1 if one_pass else int(estimator.max_iter)
     rate = estimator.learning_rate
     if isinstance(optimizer, LBFGS):
@@ -185,13 +207,15 @@ def _plan(
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
     average = estimator.average
+    drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
+    n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     return descent.Plan(
         optimizer=optimizer,
         schedule=components.schedule,
         learning_rate=float(rate),
         batch_size=batch_size,
         max_iter=max_iter,
-        n_steps=None if one_pass else max_iter * math.ceil(n / batch_size),
+        n_steps=None if one_pass else max_iter * n_steps,
         tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
         n_iter_no_change=int(estimator.n_iter_no_change),
         clip_norm=estimator.clip_norm,
@@ -201,4 +225,22 @@ def _plan(
         early_stopping=early_stopping,
         keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
+        drop_last=drop_last,
+    )
+
+
+def _where_nan(wrong: np.ndarray, y: np.ndarray, raw: np.ndarray) -> str:
+    """Say for which sample a loss is nan."""
+    if wrong.ndim == 0:
+        place = f"nan, with raw outputs from {raw.min():.4g} to {raw.max():.4g}"
+    else:
+        i = int(np.flatnonzero(wrong)[0])
+        place = (
+            f"nan for {np.count_nonzero(wrong)} of {len(wrong)} samples; the first is sample {i}, "
+            f"y_true = {y[i]}, raw = {raw[i]}"
+        )
+    return (
+        f"is {place}: that is where the training starts. A division by zero, or the logarithm or "
+        "root of a negative number? Add a small number to a denominator, or give raw a link "
+        "(np.exp of it is positive)."
     )
