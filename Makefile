@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow test-all lint defaults speed clean
+.PHONY: demo test test-slow test-all lint defaults speed gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -33,6 +33,10 @@ speed: $(VENV)/.bench
 ## How the defaults fit, beside scikit-learn, on twenty data sets.
 defaults: $(VENV)/.bench
 	$(BIN)/python benchmarks/defaults.py
+
+## What gradients cost, beside HIPS autograd and scipy.optimize.approx_fprime.
+gradients: $(VENV)/.bench
+	$(BIN)/python benchmarks/gradients.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -4,6 +4,7 @@ A learner is three exchangeable parts: model + loss give the objective J(theta);
 source computes its gradient (analytic, backprop or numeric); an optimizer moves theta.
 """
 
+from skgd._memory import keep_freed_memory
 from skgd._version import __version__
 from skgd.autodiff import grad, value_and_grad
 from skgd.gradient_check import check_gradient
@@ -22,3 +23,5 @@ __all__ = [
     "minimize",
     "value_and_grad",
 ]
+
+keep_freed_memory()

@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
@@ -26,10 +25,10 @@ from typing import Any, NoReturn
 import numpy as np
 import scipy
 import scipy.sparse
-import sklearn
 
-from . import _derivatives, special
-from ._derivatives import COMPOSED, CONSTANT, DERIVATIVES, REARRANGING
+from . import special
+from ._composed import COMPOSED, CONSTANT, REARRANGING
+from ._derivatives import DERIVATIVES
 
 __all__ = ["Traced", "grad", "value_and_grad", "value_and_gradients", "value_and_vjp"]
 
@@ -203,7 +202,10 @@ class Traced:
     def __float__(self) -> NoReturn:
         _stop(TypeError, f"a traced value can't become a number. {_INSTEAD}")
 
-    __int__ = __complex__ = __float__
+    __int__ = __complex__ = __index__ = __float__
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return np.round(self.value, ndigits or 0)
 
     def __bool__(self) -> NoReturn:
         hint = "Use np.where, not `if` or `and`; or compare it (x != 0), which gives plain booleans"
@@ -224,10 +226,11 @@ class Traced:
 
 # Methods that take the same arguments as NumPy's function of that name.
 _METHODS = {
-    "all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumsum", "diagonal", "dot", "max",
-    "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted", "squeeze", "std",
-    "sum", "swapaxes", "take", "trace", "var",
+    "all", "any", "argmax", "argmin", "argsort", "clip", "copy", "cumprod", "cumsum", "diagonal",
+    "dot", "max", "mean", "min", "nonzero", "prod", "ravel", "repeat", "round", "searchsorted",
+    "squeeze", "std", "sum", "swapaxes", "take", "trace", "var",
 }  # fmt: skip
+_WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 _IN_PLACE = {"fill", "itemset", "partition", "put", "resize", "setfield", "sort"}
 
 
@@ -282,6 +285,8 @@ def _call(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         return result
     if function in CONSTANT:
         return function(*map(_plain, args), **kwargs)
+    if function in _WRITING:
+        _refuse_in_place(_name(function))
     _refuse(function)
 
 
@@ -293,8 +298,9 @@ def _call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str
         return _call(ufunc, inputs, kwargs)
     if method == "reduce" and ufunc in _REDUCTIONS:
         return _REDUCTIONS[ufunc](*inputs, **{"axis": 0, **kwargs})
-    if method == "accumulate" and ufunc is np.add:
-        return np.cumsum(*inputs, **{"axis": 0, **kwargs})
+    if method == "accumulate" and ufunc in (np.add, np.multiply):
+        cumulative = np.cumsum if ufunc is np.add else np.cumprod
+        return cumulative(*inputs, **{"axis": 0, **kwargs})
     if method == "outer" and not kwargs:
         x, y = inputs
         return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
@@ -303,7 +309,7 @@ def _call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str
 
 _REDUCTIONS: dict[Any, Callable[..., Any]] = {
     np.add: np.sum, np.multiply: np.prod, np.maximum: np.max, np.minimum: np.min,
-    np.logical_or: np.any, np.logical_and: np.all,
+    np.logical_or: np.any, np.logical_and: np.all, np.logaddexp: special.logsumexp,
 }  # fmt: skip
 
 
@@ -359,16 +365,16 @@ def _as_operand(x: Any) -> Any:
 
 # -- errors ---------------------------------------------------------------------------------------
 
-_LIBRARIES = tuple(m.__path__[0] + os.sep for m in (np, scipy, sklearn))
-_OWN = (__file__, special.__file__, _derivatives.__file__, functools.__file__)
+_LIBRARIES = {"numpy", "scipy", "sklearn", "pandas", "polars", "functools"}
+_OWN = {f"skgd.{name}" for name in ("autodiff", "special", "_derivatives", "_composed")}
 
 
 def _user_line() -> str:
     """Name the innermost line that is neither here nor in NumPy: the user's."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
-        name = frame.f_code.co_filename
-        if name not in _OWN and not name.startswith(_LIBRARIES):
+        name = frame.f_globals.get("__name__", "")
+        if name not in _OWN and name.partition(".")[0] not in _LIBRARIES:
             break
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

@@ -14,14 +14,15 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.utils import gen_batches
 
+from skgd._threads import in_threads
 from skgd.coordinates import Coordinates
 from skgd.losses import Loss
 from skgd.models import Layers
 from skgd.objective import Batch, Objective
 
-_NUMBERS = 2**15  # in an array of moved outputs: more would leave the cache, and the heap
+_NUMBERS = 2**20  # in the arrays of one number for each move and row
+_BLOCK = 2**16  # in the arrays of raw outputs: they should fit the cache
 _FEW_ROWS = 16
 
 
@@ -203,26 +204,22 @@ class MovedParameters:
             yield slice(0, n)
             return
         model = self.objective.model
-        width = max(*model.hidden_layer_sizes[1:], model.n_outputs, 1)
-        copies = min(128, 1 + max(model.n_features, *model.hidden_layer_sizes, 0))
-        yield from gen_batches(n, max(_FEW_ROWS, _NUMBERS // (width * copies)))
+        most = 1 + max(model.n_features, *model.hidden_layer_sizes, 0)
+        yield from _parts(n, max(_FEW_ROWS, _NUMBERS // most))
 
     def _move(self, part: _Forward, step: np.ndarray, gradient: np.ndarray) -> None:
-        """Add the differences of these rows to `gradient`."""
-        stencil = self.steps.stencil
-        for layer, (weights, biases) in enumerate(self._numbers):
-            inputs = part.inputs(layer, biases is not None)
-            for unit in range(weights.shape[1]):
-                numbers = weights[:, unit]
-                if biases is not None:
-                    numbers = np.append(numbers, biases[unit])
-                for some in gen_batches(len(numbers), part.copies(layer)):
+        """Add the differences of these rows to `gradient`: unit by unit, side by side."""
+
+        def move_unit(unit: tuple[int, int]) -> None:
+            with np.errstate(all="ignore"):  # which a thread does not inherit
+                numbers, inputs = part.of_unit(*unit, self._numbers)
+                for some in _parts(len(numbers), part.moves_at_a_time):
                     h = step[numbers[some]]
-                    shift = inputs[some] * (h * part.stretch(layer, unit))[:, None]
-                    total: Any = 0.0
-                    for point, weight in zip(stencil.points, stencil.weights, strict=True):
-                        total = total + weight * part.change(layer, unit, point * shift)
-                    gradient[numbers[some]] += np.real(total / h)
+                    shift = inputs[some] * (h * part.stretch(*unit))[:, None]
+                    gradient[numbers[some]] += part.differences(*unit, shift, self.steps) / h
+
+        units = [(i, k) for i, (W, _) in enumerate(self._numbers) for k in range(W.shape[1])]
+        in_threads(move_unit, units, part.n_rows * step.size if part.loss.any_rows else 0)
 
     def _penalise(self, layers: Layers, step: np.ndarray, gradient: np.ndarray) -> float:
         """Add the differences of the L2 term, and return it: a weight moves its own square."""
@@ -268,105 +265,112 @@ class _Forward:
         self.coordinates = coordinates
         self.layers = layers
         X = batch.X[rows]
-        self.X = (X.toarray() if sparse.issparse(X) else X).T
+        X = np.ascontiguousarray((X.toarray() if sparse.issparse(X) else X).T)
+        self.n_rows = X.shape[1]
+        self.moves_at_a_time = max(1, _NUMBERS // self.n_rows)
         self.y = np.ascontiguousarray(batch.y[rows].T)
         self.z: list[np.ndarray] = []
-        self.a = [self.X]
+        self.a = [X]
         for (W, b), activation in zip(layers, (*self.model.activations, None), strict=True):
             self.z.append(_affine(W, b, self.a[-1]))
             if activation is not None:
                 self.a.append(activation(self.z[-1]))
-        self.losses = self.loss.value(self.y.T, self._outputs(self.z[-1]))
+        self.losses = self._loss(self.y, self.z[-1])
         n = batch.X.shape[0]
-        self.weight: Any = 1.0 if np.ndim(self.losses) == 0 else 1.0 / n
-        if batch.weight is not None:
+        if self.losses.ndim == 0:
+            self.weight = np.ones(())
+        elif batch.weight is None:
+            self.weight = np.full(self.n_rows, 1.0 / n, dtype=X.dtype)
+        else:
             self.weight = batch.weight[rows] / n
         self.value = float(np.sum(self.losses * self.weight))
+        self.inputs = [self._inputs(layer) for layer in range(len(layers))]
 
-    def copies(self, layer: int) -> int:
-        """Parameters to move at a time."""
-        widths = [len(z) for z in self.z[layer + 1 :]] or [len(self.z[-1])]
-        return max(1, _NUMBERS // (max(widths) * self.X.shape[1]))
-
-    def inputs(self, layer: int, bias: bool) -> np.ndarray:
-        """How far a unit's input moves for each step of each of its parameters."""
+    def _inputs(self, layer: int) -> np.ndarray:
+        """How far a unit's input moves for each step of its weights, and of its bias."""
         before = self.a[layer]
         if layer == 0 and self.coordinates.scale is not None:
             mean: Any = self.coordinates.mean
-            centred = before - mean[:, None]
-            before = centred * self.coordinates.inverse_scale
-        return np.vstack([before, np.ones_like(before[:1])]) if bias else before
+            before = (before - mean[:, None]) * self.coordinates.inverse_scale
+        if self.layers[layer][1] is None:
+            return before
+        return np.vstack([before, np.ones_like(before[:1])])
+
+    def of_unit(self, layer: int, unit: int, numbers: Layers) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the parameters of a unit in u, and what their steps are multiplied by."""
+        weights, biases = numbers[layer]
+        own = weights[:, unit]
+        return own if biases is None else np.append(own, biases[unit]), self.inputs[layer]
 
     def stretch(self, layer: int, unit: int) -> Any:
         """Factor of the coordinates on the last layer."""
         spread = self.coordinates.spread
         return 1.0 if spread is None or layer < len(self.layers) - 1 else spread[unit]
 
-    def change(self, layer: int, unit: int, shift: np.ndarray) -> np.ndarray:
-        """Change of J if the unit's input moves by `shift` (moves, rows): (moves,)."""
-        last = layer == len(self.layers) - 1
-        moved = self.z[layer][unit] + shift
-        if last:
-            change = moved - self.z[layer][unit]
-        else:
-            change = self.model.activations[layer](moved) - self.a[layer + 1][unit]
-        total = np.zeros(len(change), dtype=change.dtype)
-        # A move that changes no row is over; so is a row that no move changes.
-        moves, rows = change.any(axis=1), None
-        if self.loss.any_rows:
-            changed = change.any(axis=0)
-            rows = None if changed.all() else np.flatnonzero(changed)
-        if not moves.any() or (rows is not None and len(rows) == 0):
-            return total
-        change = _some(change[moves], rows)
-        if last:
-            raw = np.repeat(_some(self.z[-1], rows)[:, None, :], len(change), axis=1)
-            raw = raw.astype(change.dtype, copy=False)
-            raw[unit] += change
-        else:
-            raw = self._onwards(layer + 1, unit, change, rows)
-        total[moves] = self._changes(raw, rows)
+    def differences(self, layer: int, unit: int, shift: np.ndarray, steps: Steps) -> np.ndarray:
+        """Weighed changes of J if the unit's input moves by `shift` (moves, rows): (moves,)."""
+        stencil, total = steps.stencil, np.zeros(len(shift))
+        for point, weight in zip(stencil.points, stencil.weights, strict=True):
+            moved = self.z[layer][unit] + point * shift
+            if layer < len(self.layers) - 1:
+                change = self.model.activations[layer](moved) - self.a[layer + 1][unit]
+            else:
+                change = moved - self.z[layer][unit]
+            changes = self._row_by_row if self.loss.any_rows else self._one_by_one
+            total += changes(layer, unit, change, weight)
         return total
 
-    def _onwards(
-        self, layer: int, unit: int, change: np.ndarray, rows: np.ndarray | None
-    ) -> np.ndarray:
-        """Raw outputs (outputs, moves, rows) after an activation before `layer` changed."""
-        z = self.layers[layer][0][unit][:, None, None] * change
-        z += _some(self.z[layer], rows)[:, None, :]
-        for index in range(layer, len(self.layers) - 1):
-            a = self.model.activations[index](z).reshape(len(z), -1)
-            z = _affine(*self.layers[index + 1], a).reshape(-1, *change.shape)
+    def _row_by_row(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
+        """Only the rows that a move changes are looked at: many moves' rows, put together."""
+        total = np.zeros(len(change))
+        change = change.ravel()
+        changed = np.flatnonzero(change)
+        widest = max([len(z) for z in self.z[layer + 1 :]], default=len(self.z[-1]))
+        for some in _parts(len(changed), max(1, _BLOCK // widest)):
+            move, row = np.divmod(changed[some], self.n_rows)
+            raw = self._raw(layer, unit, change[changed[some]], row)
+            after = self._loss(np.take(self.y, row, axis=-1), raw)
+            differences = np.real(weight * (after - self.losses[row])) * self.weight[row]
+            total += np.bincount(move, differences, minlength=len(total))
+        return total
+
+    def _one_by_one(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
+        """Each move in a call of its own, with all rows."""
+        total = np.zeros(len(change))
+        for move in np.flatnonzero(change.any(axis=1)):
+            after = self._loss(self.y, self._raw(layer, unit, change[move], slice(None)))
+            differences = np.real(weight * (after - self.losses)) * self.weight
+            total[move] = differences.sum()
+        return total
+
+    def _raw(self, layer: int, unit: int, change: np.ndarray, row: Any) -> np.ndarray:
+        """Raw outputs (outputs, rows) if the output of a unit of `layer` changes."""
+        if layer == len(self.layers) - 1:
+            raw = _columns(self.z[-1], row).astype(change.dtype)
+            raw[unit] += change
+            return raw
+        z = self.layers[layer + 1][0][unit][:, None] * change
+        z += _columns(self.z[layer + 1], row)
+        for index in range(layer + 1, len(self.layers) - 1):
+            z = _affine(*self.layers[index + 1], self.model.activations[index](z))
         return z
 
-    def _changes(self, raw: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-        """Change of J for each of the moves whose raw outputs these are."""
-        n_outputs, n_moves, n_rows = raw.shape
-        if not self.loss.any_rows:
-            after = [self.loss.value(self.y.T, self._outputs(raw[:, i])) for i in range(n_moves)]
-            changes = (np.array(after) - self.losses) * self.weight
-            return changes if changes.ndim == 1 else changes.sum(axis=1)
-        y = _some(self.y, rows)
-        if y.ndim == 2:
-            stacked = np.repeat(y[:, None, :], n_moves, axis=1).reshape(n_outputs, -1).T
-        else:
-            stacked = np.tile(y, n_moves)
-        flat = raw.reshape(n_outputs, -1)
-        after = self.loss.value(stacked, flat.T if n_outputs > 1 else flat[0])
-        changes = after.reshape(n_moves, n_rows) - _some(self.losses, rows)
-        weight = self.weight if np.ndim(self.weight) == 0 else _some(self.weight, rows)
-        return (changes * weight).sum(axis=1)
-
-    def _outputs(self, z: np.ndarray) -> np.ndarray:
-        """Raw outputs as losses take them, of (outputs, rows)."""
+    def _loss(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
+        """Loss of raw outputs (outputs, rows), which losses take as (rows,) or (rows, outputs)."""
         if self.model.n_outputs == 1:
-            return np.ascontiguousarray(z[0])
-        return z.T if self.loss.any_rows else np.ascontiguousarray(z.T)
+            return np.asarray(self.loss.value(y, raw[0]))
+        if self.loss.any_rows:
+            return self.loss.value(y.T, raw.T)
+        return np.asarray(self.loss.value(np.ascontiguousarray(y.T), np.ascontiguousarray(raw.T)))
 
 
-def _some(array: np.ndarray, rows: np.ndarray | None) -> np.ndarray:
-    """Columns of `array` (rows of the data) in memory order, which indexing would not keep."""
-    return array if rows is None else np.take(array, rows, axis=-1)
+def _parts(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(start + size, n)) for start in range(0, n, size))
+
+
+def _columns(array: np.ndarray, row: Any) -> np.ndarray:
+    """Columns in memory order, which indexing would not keep."""
+    return array if isinstance(row, slice) else np.take(array, row, axis=-1)
 
 
 def _affine(W: np.ndarray, b: np.ndarray | None, a: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ import numpy as np
 from skgd.losses import Loss
 from skgd.models import FeedForward, Layers
 from skgd.penalties import Penalty
-from skgd.special import sum_of_squares
+from skgd.special import sum_of_squares, with_l2
 
 
 class Batch(NamedTuple):
@@ -81,8 +81,7 @@ class Objective:
         else:
             value = np.dot(batch.weight, losses) / batch.X.shape[0]
         if self.l2_strength:
-            squares = sum_of_squares(*[W for W, _ in layers])
-            value = value + (0.5 * self.l2_strength) * squares
+            value = with_l2(value, self.l2_strength, *[W for W, _ in layers])
         return value
 
     def terms(self, layers: Layers, batch: Batch) -> np.ndarray:

@@ -283,6 +283,12 @@ def _top(x: np.ndarray, axis: int | tuple[int, ...] | None) -> Any:
 
 
 @traceable
+def with_l2(value: Any, strength: float, *weights: Any) -> Any:
+    """Compute ``value + strength / 2 * sum of the squares of all weights``."""
+    return value + (0.5 * strength) * sum_of_squares(*weights)
+
+
+@traceable
 def getitem(x: Any, index: Any) -> Any:
     """Select ``x[index]``, by slices, integers or a mask."""
     return x[index]
@@ -321,6 +327,12 @@ def euclidean_norm(x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 def log_abs_det(a: Any) -> Any:
     """Compute the logarithm of the absolute value of the determinant."""
     return np.linalg.slogdet(a)[1]
+
+
+@traceable
+def hurwitz_zeta(s: Any, q: Any) -> Any:
+    """Compute the sum of ``(q + k) ** -s`` over k = 0, 1, 2, ...; the derivatives of psi."""
+    return sc.zeta(s, q)
 
 
 def _is_basic(index: Any) -> bool:

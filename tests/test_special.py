@@ -175,3 +175,14 @@ def test_affine_keeps_float32_and_its_arguments():
         assert special.affine(data, W, b).dtype == np.float32
     assert special.affine(single, W, b.astype(float)).dtype == np.float64
     assert (W == 1).all() and (b == 1).all()
+
+
+def test_derivatives_of_psi_are_polygamma():
+    x = np.array([0.1, 1.0, 2.5, 40.0])
+    first = lambda x: grad(lambda x: np.sum(sc.gammaln(x)))(x)  # noqa: E731
+    second = lambda x: grad(lambda x: np.sum(first(x)))(x)  # noqa: E731
+    third = lambda x: grad(lambda x: np.sum(second(x)))(x)  # noqa: E731
+    fourth = grad(lambda x: np.sum(third(x)))(x)
+    np.testing.assert_allclose(first(x), sc.psi(x), rtol=1e-14)
+    for n, values in enumerate((second(x), third(x), fourth), 1):
+        np.testing.assert_allclose(values, sc.polygamma(n, x), rtol=1e-13)
