@@ -27,6 +27,7 @@ from . import special
 from .special import cast, euclidean_norm, getitem, hurwitz_zeta, join, log_abs_det, scatter
 
 LN2, LN10, SQRT2, SQRT_PI = math.log(2.0), math.log(10.0), math.sqrt(2.0), math.sqrt(math.pi)
+_SMALL = 2**14
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -56,7 +57,12 @@ def _keep(g: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
 
 def _spread(g: Any, x: Any, axis: Any = None, keepdims: bool = False) -> Any:
     """Repeat a reduction's gradient along the axes that were reduced."""
-    return np.broadcast_to(_keep(g, x, axis, keepdims), x.shape)
+    g = _keep(g, x, axis, keepdims)
+    if x.size > _SMALL or _is_traced(g):
+        return np.broadcast_to(g, x.shape)
+    full = np.empty(x.shape, g.dtype)  # for few numbers it takes less time than a view
+    full[...] = g
+    return full
 
 
 def _share(g: Any, z: Any, mine: Any, other: Any) -> Any:

@@ -491,11 +491,7 @@ def value_and_vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[A
             if seed.shape != output.shape:
                 raise ValueError(f"v has shape {seed.shape}, but the value has {output.shape}.")
             gradients = _backward(trace, output._index, seed, len(values))
-        gradients = _owned(gradients, values)
-        for i, arg in enumerate(args):
-            if isinstance(arg, (int, float)) and gradients[i].__class__ is not Traced:
-                gradients[i] = float(gradients[i])
-        return gradients
+        return _as_given(_owned(gradients, values), args)
 
     return (output.value if reached else output), pullback
 
@@ -534,17 +530,23 @@ def value_and_grad(fun: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -
 
     @functools.wraps(fun)
     def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        def of_selected(*selected: Any) -> Any:
-            full = list(args)
-            for position, value in zip(positions, selected, strict=True):
-                full[position] = value
-            return fun(*full, **kwargs)
-
-        value, pullback = value_and_vjp(of_selected, *(args[i] for i in positions))
-        _check_scalar(value)
-        gradients = pullback(1.0)
-        value = value if value.__class__ is Traced else float(value)
-        return value, gradients[0] if isinstance(argnum, int) else tuple(gradients)
+        trace = _Trace()
+        full = list(args)
+        values = [_as_input(args[position]) for position in positions]
+        for position, value in zip(positions, values, strict=True):
+            full[position] = trace.wrap(value)
+        output = fun(*full, **kwargs)
+        gradients: list[Any] = [None] * len(values)
+        if output.__class__ is Traced and output._trace is trace:
+            index, output = output._index, output.value
+            _check_scalar(output)
+            seed = 1.0 if output.__class__ is Traced else output.dtype.type(1)
+            gradients = _backward(trace, index, np.asarray(seed), len(values))
+        else:
+            _check_scalar(output)
+        gradients = _as_given(_owned(gradients, values), [args[i] for i in positions])
+        output = output if output.__class__ is Traced else float(output)
+        return output, gradients[0] if isinstance(argnum, int) else tuple(gradients)
 
     return differentiated
 
@@ -655,6 +657,14 @@ def _owned(gradients: list[Any], values: Sequence[Any]) -> list[Any]:
                 gradients[i] = g = np.ascontiguousarray(g)
             seen.add(id(g))
     return gradients
+
+
+def _as_given(gradients: list[Any], args: Sequence[Any]) -> list[Any]:
+    """Return floats for the arguments that were Python numbers."""
+    return [
+        float(g) if isinstance(arg, (int, float)) and g.__class__ is not Traced else g
+        for g, arg in zip(gradients, args, strict=True)
+    ]
 
 
 def _check_scalar(value: Any) -> None:

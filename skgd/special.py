@@ -127,7 +127,7 @@ def logsumexp(x: Any, axis: int | tuple[int, ...] | None = None, keepdims: bool 
     >>> print(logsumexp(np.array([1000.0, 1000.0, -np.inf])))
     1000.6931471805599
     """
-    x = np.asarray(x)
+    x = _reducible(np.asarray(x), axis)
     top = _top(x, axis)
     with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp(inf) = inf are meant
         result = np.log(np.sum(np.exp(x - top), axis=axis, keepdims=True)) + top
@@ -157,7 +157,7 @@ def softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Any:
     array([[0.5, 0.5],
            [1. , 0. ]])
     """
-    x = np.asarray(x)
+    x = _reducible(np.asarray(x), axis)
     powers = np.exp(x - _top(x, axis))
     return powers / np.sum(powers, axis=axis, keepdims=True)
 
@@ -184,7 +184,7 @@ def log_softmax(x: Any, axis: int | tuple[int, ...] | None = -1) -> Any:
     >>> log_softmax(np.array([1000.0, 0.0]))
     array([    0., -1000.])
     """
-    x = np.asarray(x)
+    x = _reducible(np.asarray(x), axis)
     shifted = x - _top(x, axis)
     return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
 
@@ -266,6 +266,12 @@ def erf(x: Any) -> Any:
     array([0.        , 0.84270079])
     """
     return sc.erf(x)
+
+
+def _reducible(x: np.ndarray, axis: int | tuple[int, ...] | None) -> np.ndarray:
+    """Many short rows, in an order in which NumPy reduces them as few long columns."""
+    short = x.ndim == 2 and axis in (1, -1) and 4 * x.shape[1] < x.shape[0]
+    return np.asfortranarray(x) if short else x
 
 
 def _top(x: np.ndarray, axis: int | tuple[int, ...] | None) -> Any:
