@@ -100,12 +100,14 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
 
     Parameters
     ----------
-    loss : str or Loss, default="squared_error"
+    loss : str, Loss or callable, default="squared_error"
         "squared_error", "absolute_error", "huber", "epsilon_insensitive",
-        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", or an
-        object such as ``Huber(delta=2)``. See `skgd.losses`.
+        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", an object
+        such as ``Huber(delta=2)``, or a function ``loss(y_true, raw)`` in plain NumPy that
+        returns one value per sample, or one number for the batch. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
-        Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
+        Who computes the gradient; "auto" is "analytic", and "backprop" for a function as
+        loss. See `skgd.gradients`.
     optimizer : str or optimizer, default="nesterov"
         What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
         as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
@@ -126,7 +128,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
-        is 256 or all rows where there are fewer.
+        is 256 or all rows where there are fewer; all where the loss is one number.
     max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4
@@ -264,11 +266,14 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
 
     Parameters
     ----------
-    loss : str or Loss, default="log_loss"
-        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", or an
-        object such as ``Focal(gamma=3)``. See `skgd.losses`.
+    loss : str, Loss or callable, default="log_loss"
+        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", an object
+        such as ``Focal(gamma=3)``, or a function ``loss(y_true, raw)`` in plain NumPy that
+        returns one value per sample, or one number for the batch; y_true is 0 or 1 for two
+        classes, one-hot for more. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
-        Who computes the gradient; "auto" is "analytic". See `skgd.gradients`.
+        Who computes the gradient; "auto" is "analytic", and "backprop" for a function as
+        loss. See `skgd.gradients`.
     optimizer : str or optimizer, default="nesterov"
         What moves the parameters: a name in ``skgd.optimizers.OPTIMIZERS`` or an object such
         as ``Adam(beta_1=0.8)``, whose settings can then be searched (``optimizer__beta_1``).
@@ -289,7 +294,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
-        is 256 or all rows where there are fewer.
+        is 256 or all rows where there are fewer; all where the loss is one number.
     max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4

@@ -121,9 +121,11 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Units of each hidden layer; ``()`` is the linear model.
     activation : str, Activation or list of them, default="relu"
         A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
-    loss : str or Loss, default="log_loss"
-        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", or an
-        object such as ``Focal(gamma=3)``. See `skgd.losses`.
+    loss : str, Loss or callable, default="log_loss"
+        "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", an object
+        such as ``Focal(gamma=3)``, or a function ``loss(y_true, raw)`` in plain NumPy that
+        returns one value per sample, or one number for the batch; y_true is 0 or 1 for two
+        classes, one-hot for more. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
         Who computes the gradient; "auto" is "backprop". See `skgd.gradients`.
     optimizer : str or optimizer, default="adam"
@@ -145,7 +147,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Share of L1 in "elasticnet".
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
-        is 256 or all rows where there are fewer.
+        is 256 or all rows where there are fewer; all where the loss is one number.
     max_iter : int, default=200
         Passes over the data (epochs).
     tol : float or None, default=1e-4
@@ -301,10 +303,11 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Units of each hidden layer; ``()`` is the linear model.
     activation : str, Activation or list of them, default="relu"
         A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
-    loss : str or Loss, default="squared_error"
+    loss : str, Loss or callable, default="squared_error"
         "squared_error", "absolute_error", "huber", "epsilon_insensitive",
-        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", or an
-        object such as ``Huber(delta=2)``. See `skgd.losses`.
+        "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", an object
+        such as ``Huber(delta=2)``, or a function ``loss(y_true, raw)`` in plain NumPy that
+        returns one value per sample, or one number for the batch. See `skgd.losses`.
     gradient : {"auto", "analytic", "backprop", "numeric"} or GradientSource, default="auto"
         Who computes the gradient; "auto" is "backprop". See `skgd.gradients`.
     optimizer : str or optimizer, default="adam"
@@ -326,7 +329,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Share of L1 in "elasticnet".
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
-        is 256 or all rows where there are fewer.
+        is 256 or all rows where there are fewer; all where the loss is one number.
     max_iter : int, default=200
         Passes over the data (epochs).
     tol : float or None, default=1e-4
