@@ -3,11 +3,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test test-slow test-all lint defaults speed gradients clean
+.PHONY: demo examples test test-slow test-all lint defaults speed gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
 	$(BIN)/python examples/compare_learners.py
+
+## All scripts in examples/, one after the other.
+examples: $(VENV)/.examples
+	@for script in examples/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 ## The tests that take seconds, with doctests and the README's code blocks.
 test: $(VENV)/.dev
@@ -44,6 +48,10 @@ $(VENV)/bin/python:
 
 $(VENV)/.plot: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[plot]"
+	touch $@
+
+$(VENV)/.examples: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[plot,examples]"
 	touch $@
 
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python

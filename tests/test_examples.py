@@ -49,6 +49,77 @@ def test_backprop_is_not_learning(tmp_path):
     assert out.count("predicts [0, 1, 1, 0]") == 2
 
 
+def numbers(out, label):
+    """Numbers in the line that begins with the label, percent as they stand."""
+    (line,) = [line for line in out.splitlines() if line.strip().startswith(label)]
+    return [float(n) for n in re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", line.split(label, 1)[1])]
+
+
+def test_business_cost(tmp_path):
+    out = run("business_cost.py", cwd=tmp_path)
+    blind = numbers(out, "log loss, threshold 0")[0]
+    assert blind == pytest.approx(numbers(out, "LogisticRegression, threshold 0")[0], rel=0.02)
+    theirs = numbers(out, "with class_weight")[0]
+    assert theirs == pytest.approx(numbers(out, "in TunedThresholdClassifierCV")[0], rel=0.06)
+    for own in ("expected cost", "true cost, smoothed"):
+        cost, _ = numbers(out, own)
+        assert cost < 0.7 * blind
+        assert cost == pytest.approx(theirs, rel=0.06)  # no better, no worse
+
+
+def test_asymmetric_loss(tmp_path):
+    out = run("asymmetric_loss.py", cwd=tmp_path)
+    cost = numbers(out, "the cost")[0]
+    levels = [numbers(out, f'"quantile", {level}%')[0] for level in (80, 85, 90, 95)]
+    assert cost < min(levels)
+    assert max(levels) < numbers(out, '"squared_error"')[0]
+    assert cost < 0.5 * numbers(out, "Ridge")[0]
+
+
+def test_mape_with_l2(tmp_path):
+    out = run("mape_with_l2.py", cwd=tmp_path)
+    error, _ = numbers(out, "GDRegressor")[:2]
+    ridge = [float(share) for share in re.findall(r"^Ridge.*?(\d+\.\d)% \+-", out, re.MULTILINE)]
+    assert len(ridge) == 2
+    assert error < min(ridge) - 2.0
+    assert re.search(r"^GDRegressor.* (rounded_)?percentage, alpha=", out, re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_f1_directly(tmp_path):
+    out = run("f1_directly.py", cwd=tmp_path)
+    for table, gain in (("Default", 0.05), ("Caravan", 0.15)):
+        *_, log_loss, _, own, _, threshold, _ = numbers(out, table)
+        assert own > log_loss + gain
+        assert own == pytest.approx(threshold, abs=0.04)  # as good as a threshold, not better
+
+
+def test_black_box_simulator(tmp_path):
+    out = run("black_box_simulator.py", cwd=tmp_path)
+    assert float(re.search(r"start differ by (\S+) of", out)[1]) < 1e-7
+    spaces = ("parameters", "predictions")
+    (_, by_parameters, _), (_, by_predictions, _) = (numbers(out, space) for space in spaces)
+    assert by_predictions < 0.15 * by_parameters
+    measured = [numbers(out, f"trained, measured in {space}")[0] for space in spaces]
+    assert measured[0] == pytest.approx(measured[1], rel=0.002)
+    assert max(measured) < numbers(out, "Ridge, times a factor  ")[0]
+    assert max(measured) < 1.02 * numbers(out, "Ridge, times a factor for each shift")[0]
+
+
+def test_fit_physics(tmp_path):
+    out = run("fit_physics.py", cwd=tmp_path)
+    assert "All 2 sources agree" in out
+    *parameters, heat, pressure = numbers(out, "curve_fit")
+    rows = re.findall(r"^(?:momentum|adam|lbfgs)  .*$", out, re.MULTILINE)
+    assert len(rows) == 6  # three optimizers, two gradient sources
+    for row in rows:
+        found = [float(n) for n in row.split()[-5:]]
+        assert found[:3] == pytest.approx(parameters, abs=1e-4)
+    # Handbooks: mercury boils at 629.88 K, where the pressure is 760 mm, and takes 59.1 kJ / mol.
+    assert heat == pytest.approx(59.1, rel=0.01)
+    assert pressure == pytest.approx(760, rel=0.002)
+
+
 @pytest.mark.parametrize("gap", [0.1, 0.5])
 def test_labels_of_the_picture_keep_their_distance(gap):
     pytest.importorskip("matplotlib")
