@@ -365,16 +365,14 @@ def _as_operand(x: Any) -> Any:
 
 # -- errors ---------------------------------------------------------------------------------------
 
-_LIBRARIES = {"numpy", "scipy", "sklearn", "pandas", "polars", "functools"}
-_OWN = {f"skgd.{name}" for name in ("autodiff", "special", "_derivatives", "_composed")}
+_LIBRARIES = {"skgd", "numpy", "scipy", "sklearn", "pandas", "polars", "functools"}
 
 
 def _user_line() -> str:
     """Name the innermost line that is neither here nor in NumPy: the user's."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
-        name = frame.f_globals.get("__name__", "")
-        if name not in _OWN and name.partition(".")[0] not in _LIBRARIES:
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
             break
         frame = frame.f_back
     return f"{frame.f_code.co_filename}:{frame.f_lineno}"

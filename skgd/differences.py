@@ -403,12 +403,16 @@ class MovedOutputs(Loss):
     ----------
     loss : Loss
     steps : Steps
+    coordinates : Coordinates
+        The steps are in proportion to the spread of the outputs, where that is known.
     """
 
-    def __init__(self, loss: Loss, steps: Steps) -> None:
+    def __init__(self, loss: Loss, steps: Steps, coordinates: Coordinates) -> None:
         self.loss = loss
         self.steps = steps
+        self.coordinates = coordinates
         self._relative: float | None = None
+        self._may_be_flat = not loss.any_rows
 
     def value(self, y: np.ndarray, raw: Any) -> Any:
         """Loss of each sample."""
@@ -429,14 +433,26 @@ class MovedOutputs(Loss):
         gradient = np.empty(columns.shape, dtype=raw.dtype)
         for k in range(columns.shape[1]):
             before = columns[:, k].copy()
-            h = self._relative * np.maximum(1.0, np.abs(before))
+            h = self._relative * self._size(np.real(before), k)
+            if not stencil.holomorphic:
+                h = (before + h) - before  # the step that will really be taken
             total: Any = 0.0
             for point, weight in zip(stencil.points, stencil.weights, strict=True):
                 columns[:, k] = before + point * h
                 total = total + weight * (self.value(y, moved) - losses)
             columns[:, k] = before
             gradient[:, k] = np.real(total / h)
+        if self._may_be_flat and not gradient.any():
+            self._may_be_flat = False
+            _warn_of_a_flat_loss(self._relative)
         return losses, gradient.reshape(raw.shape)
+
+    def _size(self, raw: np.ndarray, k: int) -> np.ndarray:
+        """Return what a step of one is, for each of these outputs of column k."""
+        if self.coordinates.spread is None or self.coordinates.centre is None:
+            return np.maximum(1.0, np.abs(raw))
+        spread, centre = self.coordinates.spread[k], self.coordinates.centre[k]
+        return np.maximum(spread, np.abs(raw - centre))
 
     def _bend(self, y: np.ndarray, raw: np.ndarray) -> Callable[[float], float]:
         # The mean over the rows of their second differences is n times less noisy than one.
@@ -449,6 +465,12 @@ class MovedOutputs(Loss):
 
 
 # -- the argument of a function -------------------------------------------------------------------
+
+
+def as_floats(x: Any) -> np.ndarray:
+    """Return a new array; whole numbers become float64."""
+    x = np.array(x)
+    return x if x.dtype.kind == "f" else x.astype(np.float64)
 
 
 class MovedArgument:
@@ -468,7 +490,7 @@ class MovedArgument:
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return ``fun(x)`` and its gradient, of the shape of x."""
-        x = np.array(x, dtype=np.result_type(x, np.float32))
+        x = as_floats(x)
         stencil = self.steps.stencil
         value = self.fun(x.copy())
         if self._relative is None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import minimize_scalar
 
+from skgd.autodiff import Traced
 from skgd.losses import Loss
 
 
@@ -26,6 +27,10 @@ class _Measured:
     level: float
     bend: float | None
     unit: float
+    degenerate: bool
+
+
+_PLACES = (-1.0, -0.5, 0.0, 0.5, 1.0)  # in units of the width of the raw outputs
 
 
 class FunctionLoss(Loss):
@@ -81,6 +86,11 @@ class FunctionLoss(Loss):
         return 1.0 if self.measured is None else self.measured.unit
 
     @property
+    def degenerate(self) -> bool:  # type: ignore[override]
+        """Whether a model that says nothing has the lowest loss that was seen."""
+        return self.measured is not None and self.measured.degenerate
+
+    @property
     def in_units_of_y(self) -> bool:
         """Whether the mean of y is a better raw output than 0."""
         return self.measured is not None and self.measured.in_units_of_y
@@ -95,13 +105,14 @@ class FunctionLoss(Loss):
         return None if self.measured is None else self.measured.bend
 
     def value(self, y: np.ndarray, raw: Any) -> Any:
-        """Return what the function returns, if it is of the right shape."""
-        result = self.function(y, raw)
-        shape = getattr(result, "shape", None)
-        if shape is None:
+        """Return what the function returns, if it is of the right shape.
+
+        It is given copies: a function that writes into its arguments changes nothing of ours.
+        """
+        result = self.function(y.copy(), raw.copy() if isinstance(raw, np.ndarray) else raw)
+        if not isinstance(result, Traced):
             result = self._as_array(result)
-            shape = result.shape
-        n = y.shape[0]
+        shape, n = result.shape, y.shape[0]
         if shape == () or shape == (n,):
             if self.measured is not None and self.per_sample != (shape == (n,)):
                 raise ValueError(
@@ -117,9 +128,13 @@ class FunctionLoss(Loss):
         )
 
     def measured_on(self, y: np.ndarray, weight: np.ndarray | None) -> FunctionLoss:
-        """Try the function on the targets: with raw outputs of order one, around two centres."""
+        """Try the function on the targets, with raw outputs of order one around a centre.
+
+        A row that is written twice counts as one of weight 2 here, too: the raw outputs that are
+        tried depend on the targets alone.
+        """
         with np.errstate(all="ignore"):
-            per_sample = np.ndim(_plain(self.value(y, self.trial_outputs(y)))) == 1
+            per_sample = self.value(y, self.trial_outputs(y)).ndim == 1
             if weight is not None and not per_sample:
                 raise ValueError(
                     f"{self!r} returns one number for the whole batch, so there is no sample that "
@@ -128,24 +143,48 @@ class FunctionLoss(Loss):
                 )
 
             def mean_loss(raw: np.ndarray) -> float:
-                losses = np.asarray(_plain(self.value(y, raw.astype(y.dtype))), dtype=np.float64)
+                losses = self.value(y, np.broadcast_to(raw, y.shape).astype(y.dtype))
                 return float(np.average(losses, weights=weight if per_sample else None))
 
-            centre: Any = 0.0
-            spread, in_units = 1.0, False
+            mean = np.average(y, axis=0, weights=weight)
+            spread = np.sqrt(np.average(np.square(y - mean), axis=0, weights=weight))
+            spread = np.where(np.isfinite(spread) & (spread > 0), spread, 1.0)
+            towards = (y - mean) / spread
+            level, in_units = 0.0, False
             if self.task == "regression":
-                mean = np.average(y, axis=0, weights=weight)
-                zeros = np.zeros(y.shape)
-                in_units = not mean_loss(zeros) < mean_loss(zeros + mean)
-                centre = mean if in_units else _best_constant(mean_loss, zeros)
-                if in_units:
-                    squares = np.average(np.square(y - mean), axis=0, weights=weight)
-                    spread = float(np.sqrt(np.max(squares)))
-                    spread = spread if np.isfinite(spread) and spread > 0 else 1.0
-            bend, unit = _bend_and_unit(mean_loss, centre, spread, y.shape)
-        level = 0.0 if in_units else float(centre)
-        measured = _Measured(per_sample, in_units, level, bend, unit)
+                level, in_units = _best_constant(mean_loss, mean, np.min(y), np.max(y))
+                in_units = in_units or self._is_invariant(y, mean, spread)
+            centre = mean if in_units else level
+            width = float(np.max(spread)) if in_units else 1.0
+            bend, unit, lowest = _measure(mean_loss, centre, width, towards)
+        degenerate = lowest and self.task == "classification"
+        measured = _Measured(per_sample, in_units, level, bend, unit, degenerate)
         return FunctionLoss(self.function, self.task, measured)
+
+    def _is_invariant(self, y: np.ndarray, mean: Any, spread: Any) -> bool:
+        """Whether targets and raw outputs can be shifted, or scaled, together.
+
+        So it is where raw outputs are like targets: a shift does not change the loss, or a factor
+        of 2 multiplies it by the same number each time.
+        """
+
+        def loss(raw: np.ndarray, factor: float, shift: Any) -> float:
+            moved = (factor * a + shift for a in (y, raw))
+            return float(np.mean(self.value(*(a.astype(y.dtype) for a in moved))))
+
+        try:
+            # Near the targets, and of order one, where an exponential is no plateau.
+            for raw in (0.5 * (y + mean) + 0.25 * spread, y / max(float(np.abs(y).max()), 1e-300)):
+                here, shifted = loss(raw, 1.0, 0.0), loss(raw, 1.0, spread)
+                twice, again = loss(raw, 2.0, 0.0), loss(raw, 4.0, 0.0)
+                if not np.isfinite([here, shifted, twice * twice, here * again]).all():
+                    return False
+                same = np.isclose([here, twice * twice], [shifted, here * again], 1e-6, 0)
+                if not same.any():
+                    return False
+        except Exception:  # it may be defined for these targets alone
+            return False
+        return True
 
     def trial_outputs(self, y: np.ndarray) -> np.ndarray:
         """Raw outputs to try the function on: random, in the range of y for a regressor."""
@@ -155,11 +194,15 @@ class FunctionLoss(Loss):
         return noise.astype(y.dtype)
 
     def _as_array(self, result: Any) -> np.ndarray:
-        try:
-            array = np.asarray(result, dtype=np.float64)
-        except (TypeError, ValueError):
-            array = None
-        if result is None or array is None:
+        if isinstance(result, (list, tuple)) and any(isinstance(r, Traced) for r in result):
+            raise TypeError(
+                f"{self!r} returned a {type(result).__name__} of traced values: make an array of "
+                'it, with np.stack, or let the gradient be measured: gradient="numeric".'
+            )
+        array = np.asarray(result)
+        if array.dtype.kind in "biu":
+            return array.astype(np.float64)
+        if array.dtype.kind not in "fc":
             forgot = " Is a return statement missing?" if result is None else ""
             raise TypeError(
                 f"{self!r} returned {type(result).__name__}; it must return an array with one "
@@ -168,44 +211,48 @@ class FunctionLoss(Loss):
         return array
 
 
-def _best_constant(mean_loss: Callable[[np.ndarray], float], zeros: np.ndarray) -> float:
-    """Raw output that is best if it is the same for all samples; 0 where there is no such.
+def _best_constant(
+    mean_loss: Callable[[Any], float], mean: Any, least: float, largest: float
+) -> tuple[float, bool]:
+    """Raw output that is best if it is the same for all samples, and whether it is like a target.
 
-    Raw outputs of a log link, say, are nowhere near the mean of y, and J bends otherwise there.
+    With a log link, say, raw outputs are nowhere near the targets, and J bends otherwise there: the
+    best is the logarithm of the mean.
     """
-    found = minimize_scalar(
-        lambda c: mean_loss(zeros + c), bracket=(0.0, 0.5), options={"maxiter": 40}
-    )
-    sensible = found.success and abs(found.x) < 30 and found.fun < mean_loss(zeros)
-    return float(found.x) if sensible else 0.0
+    size = max(float(largest - least), np.finfo(float).tiny)
+    best, lowest = 0.0, mean_loss(0.0)
+    of_mean = mean_loss(mean)
+    for start in (0.0, float(np.mean(mean))):
+        bracket = (start, start + min(size, 0.5))
+        found = minimize_scalar(mean_loss, bracket=bracket, options={"maxiter": 60})
+        if found.success and found.fun < lowest:
+            best, lowest = float(found.x), float(found.fun)
+    like_targets = least <= best <= largest and of_mean < mean_loss(0.0)
+    return (best if abs(best) < 30.0 or like_targets else 0.0), bool(like_targets)
 
 
-def _bend_and_unit(
-    mean_loss: Callable[[np.ndarray], float], centre: Any, spread: float, shape: tuple[int, ...]
-) -> tuple[float | None, float]:
-    """Largest second difference over moves of one spread, and the largest |J| met on the way.
+def _measure(
+    mean_loss: Callable[[Any], float], centre: Any, width: float, towards: np.ndarray
+) -> tuple[float | None, float, bool]:
+    """Bend, size and whether the centre is the lowest, of J over raw outputs of order one.
 
-    The moves are: all raw outputs together, and random signs, from a few places of order one. The
-    mean of a sample's curvature is what they see, so it is doubled.
+    The raw outputs move all together, and towards the targets. The bend is the largest second
+    difference; what it sees is a mean over the samples, so it is doubled. The size is that of J at
+    the centre, or the median where that is zero.
     """
-    rng = np.random.default_rng(0)
     values, bends = [], []
-    for place in (-1.0, 0.0, 1.0, None):
-        raw = rng.standard_normal(shape) if place is None else np.full(shape, place)
-        raw = centre + spread * raw
-        for move in (np.ones(shape), rng.choice([-1.0, 1.0], shape)):
-            below, middle, above = (mean_loss(raw + k * spread * move) for k in (-0.5, 0.0, 0.5))
-            values += [below, middle, above]
-            bends.append(abs((above - middle) + (below - middle)) / (0.5 * spread) ** 2)
+    n_outputs = towards[0].size  # along each of which both moves have a mean square of one
+    square = (_PLACES[1] - _PLACES[0]) ** 2 * width**2 * n_outputs
+    for move in (np.ones_like(towards), towards):
+        at = [mean_loss(centre + width * t * move) for t in _PLACES]
+        bends += list(np.abs(np.diff(at, n=2)) / square)
+        values += at
+    here = at[len(at) // 2]
     finite = [bend for bend in bends if np.isfinite(bend) and bend > 0]
-    sizes = [abs(value) for value in values if np.isfinite(value) and value != 0]
-    n_outputs = shape[1] if len(shape) > 1 else 1
-    bend = 2.0 * max(finite) / n_outputs if finite else None
-    return bend, float(np.median(sizes)) if sizes else 1.0
-
-
-def _plain(result: Any) -> Any:
-    return getattr(result, "value", result)
+    sizes = [abs(value) for value in (here, *values) if np.isfinite(value) and value != 0]
+    size = (sizes[0] if sizes[0] == abs(here) else float(np.median(sizes))) if sizes else 1.0
+    lowest = not any(value < here for value in values)
+    return 2.0 * max(finite) if finite else None, size, lowest
 
 
 def _described(shape: tuple[int, ...]) -> str:

@@ -63,8 +63,13 @@ class LinearParameters:
         Not the mean itself: there the intercept's gradient under squared loss is rounding
         noise, which Adam and its kin would divide by its own size.
         """
-        zero = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
-        return np.clip(zero, -_OFF_THE_MEAN, _OFF_THE_MEAN)
+        u = coordinates.to_u(np.zeros(coordinates.model.n_parameters))
+        u = np.clip(u, -_OFF_THE_MEAN, _OFF_THE_MEAN)
+        if coordinates.spread is not None:
+            for _, b in coordinates.model.layers(u):
+                if b is not None:
+                    b[np.abs(b) < _OFF_THE_MEAN] = _OFF_THE_MEAN
+        return u
 
     def _unpack(self, theta: np.ndarray) -> None:
         model = self._model_

@@ -104,8 +104,8 @@ class Loss(Component):
             The class only says what `value` is.
         """
         raise NotImplementedError(
-            f"{type(self).__name__} has no derivative written by hand, which gradient='analytic' "
-            "needs. Use gradient='backprop' or gradient='numeric', or give the class a method "
+            f"{self!r} has no derivative written by hand, which gradient='analytic' needs. Use "
+            "gradient='backprop' or gradient='numeric', or a Loss object with a method "
             "gradient(y, raw)."
         )
 
@@ -167,6 +167,10 @@ class Loss(Component):
 
     def check_target(self, y: np.ndarray) -> None:
         """Raise a ValueError if the loss is not defined for some target."""
+
+    def trial_outputs(self, y: np.ndarray) -> np.ndarray:
+        """Raw outputs of order one, to try the loss on these targets."""
+        return np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
 
     def measured_on(self, y: np.ndarray, weight: np.ndarray | None) -> Loss:
         """Return the loss with what can be known of it only by trying it on targets.

@@ -183,6 +183,9 @@ class DataObjective:
         theta = self._checked(theta)
         gradient = np.empty_like(theta)
         if self._bound[0] is not source:
+            loss = self._objective.loss
+            if not loss.any_rows:
+                source.check_rows(loss, self._batch.y, loss.trial_outputs(self._batch.y))
             self._bound = (source, source.bind(self._objective, theta.dtype))
         with np.errstate(all="ignore"):  # a line search may look far away, and be told inf
             value = self._bound[1](theta, self._batch, gradient)

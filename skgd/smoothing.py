@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from skgd.coordinates import Coordinates
+from skgd.differences import as_floats
 from skgd.objective import Batch, Objective
 
 _FEWEST, _MOST = 8, 128  # pairs
@@ -119,7 +120,10 @@ def calibrated_radius(terms: Terms, u: np.ndarray, size: float) -> float:
 
 def _difference(terms: Terms, u: np.ndarray, move: np.ndarray) -> float:
     move = move.astype(u.dtype)
-    return float((terms(u + move) - terms(u - move)).sum())
+    changes = terms(u + move) - terms(u - move)
+    total = float(changes.sum())
+    # What rounding leaves of terms that cancel is no difference.
+    return total if abs(total) > 4.0 * np.finfo(u.dtype).eps * np.abs(changes).sum() else 0.0
 
 
 class AlongDirections:
@@ -138,13 +142,15 @@ class AlongDirections:
         self.objective = objective
         self.coordinates = coordinates
         self.directions = directions
-        self.losses_per_call = 1 + 2 * directions.pairs(objective.model.n_parameters)
+        self.losses_per_call = 0  # of the latest call: some of them calibrate the radius
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write the estimate into `gradient`."""
         model = self.objective.model
+        self.losses_per_call = 0
 
         def terms(at: np.ndarray) -> np.ndarray:
+            self.losses_per_call += 1
             theta = self.coordinates.to_theta(at, out=np.empty_like(at))
             return self.objective.terms(model.layers(theta), batch)
 
@@ -169,6 +175,6 @@ class AroundArgument:
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return ``fun(x)`` and the estimate, of the shape of x."""
-        x = np.array(x, dtype=np.result_type(x, np.float32))
+        x = as_floats(x)
         gradient = self.directions.gradient(lambda at: np.array([float(self.fun(at))]), x)
         return float(self.fun(x.copy())), gradient

@@ -160,16 +160,19 @@ def coordinates_for(
     model, loss = objective.model, objective.loss
     mean = scale = centre = spread = None
     unit = 1.0
+    bend = loss.curvature(model.n_outputs)
+    if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
+        centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
+        if bend is None:  # that of the parabola of equal height
+            bend = 2.0 * unit / float(np.max(spread)) ** 2
+    elif standardise:
+        unit = loss.unit
     if standardise:
         mean, scale = column_statistics(data.X, data.weight, model.fit_intercept)
         # The penalty bends J along theta_j too; where a column is so small that it bends J
         # more than the loss does, it sets the scale.
-        bend = loss.curvature(model.n_outputs) or 1.0
-        scale = np.hypot(scale, scale.dtype.type(np.sqrt(objective.l2_strength / bend)))
-    if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
-        centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
-    elif standardise:
-        unit = loss.unit
+        strength = objective.l2_strength / (bend or unit)
+        scale = np.hypot(scale, scale.dtype.type(np.sqrt(strength)))
     return Coordinates(model, mean, scale, centre, spread, unit)
 
 
@@ -204,6 +207,8 @@ def _plan(
         rate = 1.0  # what its line search tries first
     elif isinstance(rate, str):
         rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
+        if not optimizer.scale_free:
+            rate /= components.source.spread(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
     average = estimator.average
