@@ -80,7 +80,11 @@ def resolve_loss(loss: Any, task: str, name: str) -> Loss:
         raise ValueError(
             f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}."
         )
-    return resolve("loss", loss, table, Loss)
+    try:
+        return resolve("loss", loss, table, Loss)
+    except (TypeError, ValueError) as error:
+        hint = "A loss of your own is a function loss(y_true, raw): give the function itself."
+        raise type(error)(f"{error} {hint}") from None
 
 
 def _resolve_penalty(penalty: Any, l1_ratio: float) -> Penalty:
