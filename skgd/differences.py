@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skgd._threads import in_threads
 from skgd.coordinates import Coordinates
 from skgd.losses import Loss
 from skgd.models import Layers
@@ -208,18 +207,15 @@ class MovedParameters:
         yield from _parts(n, max(_FEW_ROWS, _NUMBERS // most))
 
     def _move(self, part: _Forward, step: np.ndarray, gradient: np.ndarray) -> None:
-        """Add the differences of these rows to `gradient`: unit by unit, side by side."""
-
-        def move_unit(unit: tuple[int, int]) -> None:
-            with np.errstate(all="ignore"):  # which a thread does not inherit
-                numbers, inputs = part.of_unit(*unit, self._numbers)
+        """Add the differences of these rows to `gradient`, unit by unit."""
+        for layer, (weights, _) in enumerate(self._numbers):
+            for unit in range(weights.shape[1]):
+                numbers, inputs = part.of_unit(layer, unit, self._numbers)
                 for some in _parts(len(numbers), part.moves_at_a_time):
                     h = step[numbers[some]]
-                    shift = inputs[some] * (h * part.stretch(*unit))[:, None]
-                    gradient[numbers[some]] += part.differences(*unit, shift, self.steps) / h
-
-        units = [(i, k) for i, (W, _) in enumerate(self._numbers) for k in range(W.shape[1])]
-        in_threads(move_unit, units, part.n_rows * step.size if part.loss.any_rows else 0)
+                    shift = inputs[some] * (h * part.stretch(layer, unit))[:, None]
+                    changes = part.differences(layer, unit, shift, self.steps.stencil)
+                    gradient[numbers[some]] += changes / h
 
     def _penalise(self, layers: Layers, step: np.ndarray, gradient: np.ndarray) -> float:
         """Add the differences of the L2 term, and return it: a weight moves its own square."""
@@ -267,6 +263,7 @@ class _Forward:
         X = batch.X[rows]
         X = np.ascontiguousarray((X.toarray() if sparse.issparse(X) else X).T)
         self.n_rows = X.shape[1]
+        self.rows = np.arange(self.n_rows, dtype=np.int32)
         self.moves_at_a_time = max(1, _NUMBERS // self.n_rows)
         self.y = np.ascontiguousarray(batch.y[rows].T)
         self.z: list[np.ndarray] = []
@@ -307,9 +304,9 @@ class _Forward:
         spread = self.coordinates.spread
         return 1.0 if spread is None or layer < len(self.layers) - 1 else spread[unit]
 
-    def differences(self, layer: int, unit: int, shift: np.ndarray, steps: Steps) -> np.ndarray:
+    def differences(self, layer: int, unit: int, shift: np.ndarray, stencil: Stencil) -> np.ndarray:
         """Weighed changes of J if the unit's input moves by `shift` (moves, rows): (moves,)."""
-        stencil, total = steps.stencil, np.zeros(len(shift))
+        total = np.zeros(len(shift))
         for point, weight in zip(stencil.points, stencil.weights, strict=True):
             moved = self.z[layer][unit] + point * shift
             if layer < len(self.layers) - 1:
@@ -323,15 +320,20 @@ class _Forward:
     def _row_by_row(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
         """Only the rows that a move changes are looked at: many moves' rows, put together."""
         total = np.zeros(len(change))
-        change = change.ravel()
-        changed = np.flatnonzero(change)
+        changed = change != 0
+        ends = np.cumsum(np.count_nonzero(changed, axis=1))
+        places = np.flatnonzero(changed)
+        row_of, change = np.tile(self.rows, len(change))[places], change.ravel()[places]
         widest = max([len(z) for z in self.z[layer + 1 :]], default=len(self.z[-1]))
-        for some in _parts(len(changed), max(1, _BLOCK // widest)):
-            move, row = np.divmod(changed[some], self.n_rows)
-            raw = self._raw(layer, unit, change[changed[some]], row)
-            after = self._loss(np.take(self.y, row, axis=-1), raw)
+        for moves in _groups(ends, max(1, _BLOCK // widest)):
+            first = ends[moves.start - 1] if moves.start else 0
+            some = slice(first, ends[moves.stop - 1])
+            row = row_of[some]
+            after = self._loss(_columns(self.y, row), self._raw(layer, unit, change[some], row))
             differences = np.real(weight * (after - self.losses[row])) * self.weight[row]
-            total += np.bincount(move, differences, minlength=len(total))
+            starts = np.append(0, ends[moves][:-1] - first)
+            some_rows = np.diff(ends[moves], prepend=first) > 0
+            total[moves][some_rows] = np.add.reduceat(differences, starts[some_rows])
         return total
 
     def _one_by_one(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
@@ -362,6 +364,16 @@ class _Forward:
         if self.loss.any_rows:
             return self.loss.value(y.T, raw.T)
         return np.asarray(self.loss.value(np.ascontiguousarray(y.T), np.ascontiguousarray(raw.T)))
+
+
+def _groups(ends: np.ndarray, size: int) -> Iterator[slice]:
+    """Yield moves that have about `size` rows together, and at least one."""
+    start = 0
+    while start < len(ends) and ends[-1] > (ends[start - 1] if start else 0):
+        first = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, first + size, side="right")))
+        yield slice(start, stop)
+        start = stop
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:

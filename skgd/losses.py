@@ -599,7 +599,7 @@ class LogLoss(Loss):
             # output towards the wrong class, nothing is subtracted for y in {0, 1}.
             z = np.where(y > 0.5, -raw, raw)
             return softplus(z) - np.where(y > 0.5, 1.0 - y, y) * z
-        return np.sum(-y * log_softmax(raw, axis=1), axis=1)
+        return -np.sum(y * log_softmax(raw, axis=1), axis=1)
 
     def gradient(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
         return self.value_and_gradient(y, raw)[1]

@@ -101,7 +101,8 @@ def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
         return bend / coordinates.unit
     in_spreads = float(np.max(coordinates.spread)) ** 2 / coordinates.unit
     if bound is not None:
-        return min(bound * in_spreads, 2.0)
+        bend = bound * in_spreads
+        return min(bend, 2.0) if loss.in_units_of_y else bend
     if loss.smooth:
         return _bend_at_start(loss, data, coordinates) * in_spreads
     return 2.0

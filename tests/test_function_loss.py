@@ -978,6 +978,36 @@ def test_log_link_of_large_counts(estimator, number):
     assert_allclose(model.predict(X), np.log(reference.predict(X)), atol=1 / np.sqrt(150))
 
 
+@pytest.mark.parametrize("mean", [0.5, 3.0, 10.0])
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_log_link_of_small_counts(estimator, mean):
+    """Here the best raw output, log(mean), lies among the targets."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y = rng.poisson(mean * np.exp(X @ [0.3, -0.2, 0.1])).astype(float)
+    settings = {"hidden_layer_sizes": ()} if estimator is MLPBackpropRegressor else {}
+    model = estimator(
+        loss=lambda y, raw: np.exp(raw) - y * raw, penalty=None, random_state=0, **settings
+    )
+    assert_trains(model, X, y)
+
+
+@pytest.mark.parametrize("mean", [3.0, 10.0, 1e3, 1e5])
+@pytest.mark.parametrize("estimator", REGRESSORS)
+def test_squared_logarithmic_error(estimator, mean):
+    """Its raw outputs are logarithms, and it is a least-squares problem in them."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(200, 3))
+    y = rng.poisson(mean * np.exp(X @ [0.3, -0.2, 0.1])).astype(float)
+    settings = {"hidden_layer_sizes": ()} if estimator is MLPBackpropRegressor else {}
+    model = estimator(
+        loss=lambda y, raw: (np.log1p(y) - raw) ** 2, penalty=None, random_state=0, **settings
+    )
+    A = np.column_stack([X, np.ones(200)])
+    residuals = np.log1p(y) - A @ np.linalg.lstsq(A, np.log1p(y))[0]
+    assert_trains(model, X, y, reference=np.mean(residuals**2))
+
+
 @pytest.mark.parametrize("constant", [-1.0, -1e3, 1e3])
 def test_losses_below_zero_and_far_from_it(constant):
     X, y = data(GDRegressor, n=100)
@@ -999,18 +1029,26 @@ def minus_sharpe(y, raw):
     return -np.mean(y * raw) / np.std(y * raw)
 
 
+@pytest.mark.parametrize("factor", [1.0, 100.0])
 @pytest.mark.parametrize("mean", [0.0, 5e-5, 0.001, -0.01])
-def test_sharpe_ratio(mean):
-    """It has no value where raw is zero for all rows."""
+def test_sharpe_ratio(mean, factor):
+    """It has no value where raw is zero for all rows, and does not depend on the size of raw.
+
+    The best of the gains Z w is ``sqrt(m^T C^-1 m)``, with the mean and the covariance of Z. With
+    an L2 term there would be no minimum: it draws to the point that has no value.
+    """
     rng = np.random.default_rng(0)
     X = rng.normal(size=(250, 4))
     noise = 0.01 * rng.normal(size=250)
     returns = noise - noise.mean() + 0.003 * (X[:, 0] - X[:, 0].mean()) + mean
-    model = GDRegressor(minus_sharpe, penalty=None)
-    assert_trains(model, X, returns, share=0.1)  # it is not convex
+    returns *= factor
+    Z = returns[:, None] * np.column_stack([X, np.ones(250)])
+    m, C = Z.mean(axis=0), np.cov(Z.T, bias=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DivergenceWarning)
+        model = GDRegressor(minus_sharpe, penalty=None).fit(X, returns)
     gains = returns * model.predict(X)
-    objective = clone(model).objective(X, returns)
-    assert_allclose(objective.value(model.parameters_), -gains.mean() / gains.std(), rtol=1e-10)
+    assert gains.mean() / gains.std() > 0.9 * np.sqrt(m @ np.linalg.solve(C, m))
 
 
 def soft_f1(y, raw):
