@@ -23,6 +23,7 @@ from skgd.objective import Batch, Objective
 _NUMBERS = 2**20  # in the arrays of one number for each move and row
 _BLOCK = 2**16  # in the arrays of raw outputs: they should fit the cache
 _FEW_ROWS = 16
+_FEW_LEVELS = 64
 
 
 @dataclass(frozen=True)
@@ -208,14 +209,29 @@ class MovedParameters:
 
     def _move(self, part: _Forward, step: np.ndarray, gradient: np.ndarray) -> None:
         """Add the differences of these rows to `gradient`, unit by unit."""
-        for layer, (weights, _) in enumerate(self._numbers):
+        stencil = self.steps.stencil
+        for layer, (weights, biases) in enumerate(self._numbers):
+            inputs = part.inputs(layer, biases is not None)
+            alike = _Alike.find(inputs) if layer == 0 and part.loss.any_rows else None
             for unit in range(weights.shape[1]):
-                numbers, inputs = part.of_unit(layer, unit, self._numbers)
-                for some in _parts(len(numbers), part.moves_at_a_time):
-                    h = step[numbers[some]]
-                    shift = inputs[some] * (h * part.stretch(layer, unit))[:, None]
-                    changes = part.differences(layer, unit, shift, self.steps.stencil)
-                    gradient[numbers[some]] += changes / h
+                numbers = weights[:, unit]
+                if biases is not None:
+                    numbers = np.append(numbers, biases[unit])
+                h = step[numbers]
+                stretch = part.stretch(layer, unit)
+                rest = np.arange(len(h))
+                if alike is not None:
+                    least = h.min()  # that of all parameters but the large ones
+                    moved = alike.inputs * (least * stretch)
+                    changes = part.differences(layer, unit, moved, stencil, alike.row)
+                    own = h == least
+                    gradient[numbers[own]] += alike.sums(changes)[own] / least
+                    rest = rest[~own]
+                for part_of in _parts(len(rest), part.moves_at_a_time):
+                    some = rest[part_of]
+                    moved = inputs[some] * (h[some] * stretch)[:, None]
+                    changes = part.differences(layer, unit, moved, stencil)
+                    gradient[numbers[some]] += changes.sum(axis=1) / h[some]
 
     def _penalise(self, layers: Layers, step: np.ndarray, gradient: np.ndarray) -> float:
         """Add the differences of the L2 term, and return it: a weight moves its own square."""
@@ -281,69 +297,74 @@ class _Forward:
         else:
             self.weight = batch.weight[rows] / n
         self.value = float(np.sum(self.losses * self.weight))
-        self.inputs = [self._inputs(layer) for layer in range(len(layers))]
 
-    def _inputs(self, layer: int) -> np.ndarray:
+    def inputs(self, layer: int, bias: bool) -> np.ndarray:
         """How far a unit's input moves for each step of its weights, and of its bias."""
         before = self.a[layer]
         if layer == 0 and self.coordinates.scale is not None:
             mean: Any = self.coordinates.mean
             before = (before - mean[:, None]) * self.coordinates.inverse_scale
-        if self.layers[layer][1] is None:
-            return before
-        return np.vstack([before, np.ones_like(before[:1])])
-
-    def of_unit(self, layer: int, unit: int, numbers: Layers) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the parameters of a unit in u, and what their steps are multiplied by."""
-        weights, biases = numbers[layer]
-        own = weights[:, unit]
-        return own if biases is None else np.append(own, biases[unit]), self.inputs[layer]
+        return np.vstack([before, np.ones_like(before[:1])]) if bias else before
 
     def stretch(self, layer: int, unit: int) -> Any:
         """Factor of the coordinates on the last layer."""
         spread = self.coordinates.spread
         return 1.0 if spread is None or layer < len(self.layers) - 1 else spread[unit]
 
-    def differences(self, layer: int, unit: int, shift: np.ndarray, stencil: Stencil) -> np.ndarray:
-        """Weighed changes of J if the unit's input moves by `shift` (moves, rows): (moves,)."""
-        total = np.zeros(len(shift))
+    def differences(
+        self,
+        layer: int,
+        unit: int,
+        shift: np.ndarray,
+        stencil: Stencil,
+        row: np.ndarray | None = None,
+    ) -> np.ndarray:
+        """Weighed changes of J, of the shape of `shift`, if the unit's input moves by it.
+
+        `shift` is (moves, rows), or one number for each entry of `row`. Where the loss is not
+        row by row, the change of a move is the first of its entries.
+        """
+        last = layer == len(self.layers) - 1
+        z, a = self.z[layer][unit], (self.z if last else self.a[1:])[layer][unit]
+        if row is not None:
+            z, a = z[row], a[row]
+        total = np.zeros(shift.shape)
         for point, weight in zip(stencil.points, stencil.weights, strict=True):
-            moved = self.z[layer][unit] + point * shift
-            if layer < len(self.layers) - 1:
-                change = self.model.activations[layer](moved) - self.a[layer + 1][unit]
+            moved = z + point * shift
+            change = (moved if last else self.model.activations[layer](moved)) - a
+            if self.loss.any_rows:
+                self._row_by_row(layer, unit, change, weight, row, total)
             else:
-                change = moved - self.z[layer][unit]
-            changes = self._row_by_row if self.loss.any_rows else self._one_by_one
-            total += changes(layer, unit, change, weight)
+                self._one_by_one(layer, unit, change, weight, total)
         return total
 
-    def _row_by_row(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
+    def _row_by_row(
+        self,
+        layer: int,
+        unit: int,
+        change: np.ndarray,
+        weight: complex,
+        row: np.ndarray | None,
+        total: np.ndarray,
+    ) -> None:
         """Only the rows that a move changes are looked at: many moves' rows, put together."""
-        total = np.zeros(len(change))
-        changed = change != 0
-        ends = np.cumsum(np.count_nonzero(changed, axis=1))
-        places = np.flatnonzero(changed)
-        row_of, change = np.tile(self.rows, len(change))[places], change.ravel()[places]
+        row_of = np.tile(self.rows, len(change)) if row is None else row
+        change, flat = change.ravel(), total.ravel()
+        changed = np.flatnonzero(change != 0)
         widest = max([len(z) for z in self.z[layer + 1 :]], default=len(self.z[-1]))
-        for moves in _groups(ends, max(1, _BLOCK // widest)):
-            first = ends[moves.start - 1] if moves.start else 0
-            some = slice(first, ends[moves.stop - 1])
-            row = row_of[some]
-            after = self._loss(_columns(self.y, row), self._raw(layer, unit, change[some], row))
-            differences = np.real(weight * (after - self.losses[row])) * self.weight[row]
-            starts = np.append(0, ends[moves][:-1] - first)
-            some_rows = np.diff(ends[moves], prepend=first) > 0
-            total[moves][some_rows] = np.add.reduceat(differences, starts[some_rows])
-        return total
+        for some in _parts(len(changed), max(1, _BLOCK // widest)):
+            places = changed[some]
+            rows = row_of[places]
+            after = self._loss(_columns(self.y, rows), self._raw(layer, unit, change[places], rows))
+            flat[places] += np.real(weight * (after - self.losses[rows])) * self.weight[rows]
 
-    def _one_by_one(self, layer: int, unit: int, change: np.ndarray, weight: complex) -> np.ndarray:
+    def _one_by_one(
+        self, layer: int, unit: int, change: np.ndarray, weight: complex, total: np.ndarray
+    ) -> None:
         """Each move in a call of its own, with all rows."""
-        total = np.zeros(len(change))
         for move in np.flatnonzero(change.any(axis=1)):
             after = self._loss(self.y, self._raw(layer, unit, change[move], slice(None)))
-            differences = np.real(weight * (after - self.losses)) * self.weight
-            total[move] = differences.sum()
-        return total
+            total[move, 0] += (np.real(weight * (after - self.losses)) * self.weight).sum()
 
     def _raw(self, layer: int, unit: int, change: np.ndarray, row: Any) -> np.ndarray:
         """Raw outputs (outputs, rows) if the output of a unit of `layer` changes."""
@@ -366,14 +387,42 @@ class _Forward:
         return np.asarray(self.loss.value(np.ascontiguousarray(y.T), np.ascontiguousarray(raw.T)))
 
 
-def _groups(ends: np.ndarray, size: int) -> Iterator[slice]:
-    """Yield moves that have about `size` rows together, and at least one."""
-    start = 0
-    while start < len(ends) and ends[-1] > (ends[start - 1] if start else 0):
-        first = ends[start - 1] if start else 0
-        stop = max(start + 1, int(np.searchsorted(ends, first + size, side="right")))
-        yield slice(start, stop)
-        start = stop
+@dataclass(frozen=True)
+class _Alike:
+    """Moves that are the same: of pixels with few grey levels, indicator columns, counts.
+
+    In a row in which two inputs are equal, the weights from them move a unit alike: that is
+    measured once.
+
+    Attributes
+    ----------
+    row, inputs : ndarray of shape (n_pairs,)
+        The different pairs of a row and an input.
+    place : ndarray of shape (moves, rows)
+        Number of the pair.
+    """
+
+    row: np.ndarray
+    inputs: np.ndarray
+    place: np.ndarray
+
+    @classmethod
+    def find(cls, inputs: np.ndarray) -> _Alike | None:
+        """Look for them in `inputs` (moves, rows); None if there are too few."""
+        n_rows = inputs.shape[1]
+        if len(np.unique(inputs[:, :: max(1, n_rows // 8)])) > _FEW_LEVELS:
+            return None
+        levels, code = np.unique(inputs, return_inverse=True)
+        key = code.reshape(inputs.shape) + len(levels) * np.arange(n_rows)
+        pairs, place = np.unique(key, return_inverse=True)
+        if 2 * len(pairs) > inputs.size:
+            return None
+        row, level = np.divmod(pairs, len(levels))
+        return cls(row, levels[level], place.reshape(inputs.shape))
+
+    def sums(self, of_pairs: np.ndarray) -> np.ndarray:
+        """For each move, the sum over its rows."""
+        return of_pairs[self.place].sum(axis=1)
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:

@@ -941,3 +941,21 @@ def test_no_warning_of_numpy_leaks():
         warnings.simplefilter("error", RuntimeWarning)
         objective = GDRegressor("poisson", gradient="numeric").objective(X, np.exp(y))
         objective(np.full(5, 500.0))
+
+
+@pytest.mark.parametrize("sparse_rows", [False, True])
+@pytest.mark.parametrize("method", ["2-point", "3-point", "richardson", "cs"])
+@every_estimator
+def test_columns_of_few_levels(estimator, method, sparse_rows):
+    """Indicators and counts, whose moves are alike; large parameters have steps of their own."""
+    rng = np.random.default_rng(0)
+    X = np.c_[np.eye(5)[rng.integers(0, 5, 300)], rng.integers(0, 4, (300, 3))].astype(float)
+    y = rng.integers(0, 3, 300) if "Classifier" in estimator.__name__ else rng.normal(size=300)
+    model = small(estimator, activation="tanh") if "MLP" in estimator.__name__ else estimator()
+    rows = sparse.csr_matrix(X) if sparse_rows else X
+    objective = model.objective(rows, y, rng.uniform(0.5, 2.0, 300))
+    theta = objective.x0 + rng.normal(size=objective.x0.size)
+    assert np.any(np.abs(theta) > 1) and np.any(np.abs(theta) < 1)
+    exact = objective.gradient(theta, "analytic")
+    bound = 1e-6 if method == "2-point" else 1e-8
+    assert_near(objective.gradient(theta, Numeric(method=method)), exact, bound)
