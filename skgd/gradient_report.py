@@ -85,8 +85,9 @@ class GradientCheck:
             text = "Nothing measured could be compared: theta lies on kinks. Give another point."
         else:
             tied = any(record["verdict"] == ON_KINKS for record in self.blocks)
+            n = len(self._compared())
             text = (
-                f"All {len(self._compared())} sources agree in every block"
+                f"{'Both' if n == 2 else f'All {n}'} sources agree in every block"
                 f"{' that is not on kinks' * tied} "
                 f"(largest relative error {self.max_relative_error:.1e})."
             )
