@@ -108,7 +108,7 @@ def test_black_box_simulator(tmp_path):
 
 def test_fit_physics(tmp_path):
     out = run("fit_physics.py", cwd=tmp_path)
-    assert "All 2 sources agree" in out
+    assert "Both sources agree" in out
     *parameters, heat, pressure = numbers(out, "curve_fit")
     rows = re.findall(r"^(?:momentum|adam|lbfgs)  .*$", out, re.MULTILINE)
     assert len(rows) == 6  # three optimizers, two gradient sources

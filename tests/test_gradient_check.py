@@ -64,7 +64,8 @@ def assert_agrees(report, n_sources=3):
     assert sum(not reason for reason in report.sources.values()) == n_sources
     assert all(r["relative_error"] <= r["tolerance"] for r in report.blocks)
     assert report.max_relative_error <= 1e-7
-    assert f"All {n_sources} sources agree" in report.conclusion
+    n = {2: "Both", 3: "All 3", 4: "All 4"}[n_sources]
+    assert f"{n} sources agree" in report.conclusion
 
 
 def disagreeing(report):
