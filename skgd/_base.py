@@ -166,7 +166,7 @@ class GradientLearner(BaseEstimator):
                 partial=True,
             )
             data = self._weigh(data, partial=True)
-            components = components.tried_on(data)
+            components = components.tried_on(data, None if first else self._loss_)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
             if theta is None and not first:
@@ -246,7 +246,7 @@ class GradientLearner(BaseEstimator):
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
             data = self._weigh(data)
-            components = components.tried_on(data)
+            components = components.tried_on(data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -413,7 +413,9 @@ class GradientLearner(BaseEstimator):
 
     def _warn(self, training: Training) -> None:
         plan, name = training.plan, type(self).__name__
-        if training.progress.stop_reason == descent.MAX_ITER and plan.tol is not None:
+        if training.progress.bottomless():
+            warnings.warn(f"{name} {_no_bound(training)}", DivergenceWarning, stacklevel=3)
+        elif training.progress.stop_reason == descent.MAX_ITER and plan.tol is not None:
             warnings.warn(
                 f"{name} reached max_iter={plan.max_iter} before the loss stopped improving by "
                 f"tol={plan.tol:g}: raise max_iter or the learning rate, or switch this stopping "
@@ -530,6 +532,13 @@ def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, An
     return X[keep], y[keep], weight[keep]
 
 
+def _no_bound(training: Training) -> str:
+    return (
+        f"brought the loss down to {training.progress.best_loss:.3g}, as if it had no lower "
+        "bound. A loss is made small: of a score, which should be large, return the negative."
+    )
+
+
 def _divergence(training: Training, learning_rate: Any) -> str:
     """Say what happened to a training that diverged, and what to try."""
     plan, progress = training.plan, training.progress
@@ -539,6 +548,11 @@ def _divergence(training: Training, learning_rate: Any) -> str:
         f"diverged in epoch {epoch} at learning rate {plan.learning_rate:g} (the largest feature "
         f"value is {largest:.3g}); the last good parameters were restored."
     )
+    if getattr(training.gradient_of, "is_flat", False):
+        return (
+            text + " The loss has steps, which small differences see as flat or infinitely steep: "
+            'use gradient=Numeric(method="smoothed").'
+        )
     if isinstance(plan.optimizer, LBFGS):
         return text + " Scale the features."
     plain = coordinates_for(

@@ -30,8 +30,10 @@ class Components:
     schedule: Schedule
     penalty: Penalty
 
-    def tried_on(self, data: Batch) -> Components:
+    def tried_on(self, data: Batch, known: Loss | None = None) -> Components:
         """Return them with a loss that has been tried on these targets, by the gradient source.
+
+        `known` is a loss that was tried before, of which nothing has to be measured again.
 
         Raises
         ------
@@ -41,7 +43,7 @@ class Components:
         """
         if self.loss.any_rows:  # a Loss object knows itself
             return self
-        loss = self.loss.measured_on(data.y, data.weight)
+        loss = self.loss.measured_on(data.y, data.weight, known)
         self.source.try_on(loss, data.y, loss.trial_outputs(data.y))
         return replace(self, loss=loss)
 
@@ -181,6 +183,11 @@ def _check_together(estimator: Any, components: Components) -> None:
     scheduled = components.schedule.get_params() != {} or type(components.schedule) is not type(
         resolve_schedule("constant")
     )
+    if isinstance(optimizer, LBFGS) and components.source.spread(1) > 1.0:
+        raise ValueError(
+            'optimizer="lbfgs" searches along lines and needs exact gradients; '
+            f'{components.source!r} estimates them: take another optimizer, such as "adam".'
+        )
     if isinstance(optimizer, LBFGS):
         clashes = {
             "batch_size": mini_batches,

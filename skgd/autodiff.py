@@ -33,7 +33,8 @@ from ._derivatives import DERIVATIVES
 __all__ = ["Traced", "grad", "value_and_grad", "value_and_gradients", "value_and_vjp"]
 
 _INSTEAD = (
-    "np.asarray, math.*, float(), np.vectorize and the like would cut the graph. Write it in "
+    "np.asarray, math.*, float(), np.vectorize, writing it into an array (a[i] = x) and the like "
+    "would cut the graph. Write it in "
     "NumPy functions (np.exp for math.exp, np.stack for an array of traced values, np.where for "
     "a choice) or those of skgd.special (logsumexp, softmax, affine for a sparse matrix). "
     "x.value is the plain array, a constant to the derivative"
@@ -533,7 +534,13 @@ def value_and_grad(fun: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -
         values = [_as_input(args[position]) for position in positions]
         for position, value in zip(positions, values, strict=True):
             full[position] = trace.wrap(value)
-        output = fun(*full, **kwargs)
+        try:
+            output = fun(*full, **kwargs)
+        except ValueError as error:
+            # NumPy wraps what a traced value raises when it is written into an array.
+            if isinstance(error.__cause__, TypeError) and "traced" in str(error.__cause__):
+                raise error.__cause__ from None
+            raise
         gradients: list[Any] = [None] * len(values)
         if output.__class__ is Traced and output._trace is trace:
             index, output = output._index, output.value

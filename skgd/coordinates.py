@@ -227,7 +227,7 @@ def output_statistics(
     if together:
         spread[:] = np.sqrt(np.mean(spread**2))
     unit = loss.unit
-    if loss.any_rows:
+    if unit is None:
         of_rows = average(lambda rows: loss.value(y[rows], np.broadcast_to(level, y[rows].shape)))
         unit = float(of_rows)
     if not (np.isfinite(unit) and unit > np.finfo(dtype).tiny):

@@ -28,6 +28,7 @@ NO_BETTER_SCORE = "stopped early: the validation score did not improve for n_ite
 MAX_ITER = "max_iter reached"
 DIVERGED = "diverged: the last good parameters were restored"
 INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
+BOTTOMLESS = 1e6  # times the size of J at the start
 FAILED = "stopped by an error, with the parameters learned so far: {error!r}"
 
 
@@ -112,7 +113,7 @@ class Progress:
     stop_reason: str = MAX_ITER
     failed_epoch: int | None = None  # the one in which J was not finite
 
-    def far_above_start(self, loss: float, start: float = 0.0) -> bool:
+    def far_above_start(self, loss: float, start: float = 0.0, factor: float = 1e3) -> bool:
         """Whether J is so far above its first value that it cannot be noise, or not finite.
 
         `start` is J at the start of this pass on the rows of `loss`, where it is known.
@@ -120,7 +121,12 @@ class Progress:
         first = 0.0 if self.first_loss is None else abs(self.first_loss)
         if math.isfinite(start):
             first = max(first, abs(start))
-        return not loss <= 1e3 * max(first, self.coordinates.unit)  # nan is far above, too
+        return not loss <= factor * max(first, self.coordinates.unit)  # nan is far above, too
+
+    def bottomless(self) -> bool:
+        """Whether J came so far below zero that it seems to have no lower bound."""
+        lowest = min(self.losses, default=0.0)
+        return lowest < -BOTTOMLESS * max(abs(self.first_loss or 0.0), self.coordinates.unit)
 
     def never_better_than_start(self) -> bool:
         """Whether J was above twice its first value in every epoch after the first."""
@@ -506,7 +512,11 @@ def _after_epoch(
     progress.epochs_without_progress = 0 if progressed else progress.epochs_without_progress + 1
     if progress.epochs_without_progress < plan.n_iter_no_change:
         return None
-    return NO_BETTER_SCORE if plan.early_stopping else CONVERGED
+    if plan.early_stopping:
+        return NO_BETTER_SCORE
+    # A training that ends well above its start did not come to rest: it is on its way up.
+    rising = plan.keep_best and progress.far_above_start(loss, factor=2.0)
+    return DIVERGED if rising else CONVERGED
 
 
 def _keep_best(

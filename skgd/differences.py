@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.coordinates import Coordinates
+from skgd.exceptions import warn_user
 from skgd.losses import Loss
 from skgd.models import Layers
 from skgd.objective import Batch, Objective
@@ -169,6 +169,10 @@ class MovedParameters:
         self._numbers = model.layers(np.arange(model.n_parameters))
         self._relative: float | None = None
         self._may_be_flat = not objective.loss.any_rows  # a user's, that nobody was warned of yet
+        self.is_flat = False
+
+    def resume(self, step: int) -> None:
+        """All steps are alike."""
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write its gradient by u into `gradient`."""
@@ -184,7 +188,7 @@ class MovedParameters:
             value += part.value
             self._move(part, step, gradient)
         if self._may_be_flat and not gradient.any():
-            self._may_be_flat = False
+            self._may_be_flat, self.is_flat = False, True
             _warn_of_a_flat_loss(self._relative)
         value += self._penalise(layers, step, gradient)
         gradient /= self.coordinates.unit
@@ -441,14 +445,12 @@ def _affine(W: np.ndarray, b: np.ndarray | None, a: np.ndarray) -> np.ndarray:
     return z
 
 
-def _warn_of_a_flat_loss(relative: float) -> None:
-    warnings.warn(
-        f"J does not change when any parameter is moved by {relative:.2g} times its size: the loss "
-        "is flat here, so the measured gradient is zero and nothing can be learned from it. For "
-        'a loss with steps (accuracy, F1) use gradient=Numeric(method="smoothed") or '
-        'Numeric(method="spsa").',
-        UserWarning,
-        stacklevel=2,
+def _warn_of_a_flat_loss(relative: float, what: str = "parameter") -> None:
+    warn_user(
+        f"The loss does not change when any {what} is moved by {relative:.2g} times its size: it "
+        "is flat here, so the measured gradient is zero and nothing can be learned from it. For a "
+        'loss with steps (accuracy, F1) use gradient=Numeric(method="smoothed") or '
+        'Numeric(method="spsa").'
     )
 
 
@@ -548,6 +550,7 @@ class MovedArgument:
         self.fun = fun
         self.steps = steps
         self._relative: float | None = None
+        self._may_be_flat = True
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
         """Return ``fun(x)`` and its gradient, of the shape of x."""
@@ -564,9 +567,14 @@ class MovedArgument:
             total: Any = 0.0
             for point, weight in zip(stencil.points, stencil.weights, strict=True):
                 moved[j] = before + point * h
-                total += weight * (self.fun(moved.copy()) - value)
+                change = self.fun(moved.copy()) - value
+                self._may_be_flat = self._may_be_flat and not change
+                total += weight * change
             moved[j] = before
             gradient[j] = np.real(total) / h
+        if self._may_be_flat:
+            self._may_be_flat = False
+            _warn_of_a_flat_loss(self._relative, "argument")
         return float(np.real(value)), gradient
 
     def _bend(self, x: np.ndarray) -> Callable[[float], float]:

@@ -7,6 +7,7 @@ moves each parameter of a large network: there J is measured along a few random 
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -131,7 +132,9 @@ def check_gradient(
     if rtol is not None:
         check_number("rtol", rtol, low=0, include="neither")
     chosen = _as_sources(sources)
-    with one_blas_thread(), np.errstate(all="ignore"):  # an inf or nan is reported
+    # An inf or nan is reported, and so is a gradient of zero.
+    with one_blas_thread(), np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
         extra = {"y": y, "sample_weight": sample_weight, "jac": jac, "theta": theta}
         problem = _as_problem(estimator_or_fun, X, seed, **extra)
         if not np.isfinite(problem.value):

@@ -37,6 +37,9 @@ class GradientFunction(Protocol):
 
     losses_per_call: int
 
+    def resume(self, step: int) -> None:
+        """Learn that `step` steps were taken before, by an earlier pass."""
+
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write its gradient by u into `gradient`."""
 
@@ -159,7 +162,18 @@ class Backprop(GradientSource):
 
     def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
         """Return ``x -> (fun(x), gradient)``; fun is written in plain NumPy."""
-        return autodiff.value_and_grad(fun)
+
+        def traced(x: Any) -> Any:
+            value = fun(x)
+            if isinstance(x, autodiff.Traced) and not isinstance(value, autodiff.Traced):
+                raise ValueError(
+                    "The function does not depend on its argument by any operation that has a "
+                    "derivative: comparisons, rounding and sign are constants to it. For a "
+                    'function with steps use gradient=Numeric(method="smoothed").'
+                )
+            return value
+
+        return autodiff.value_and_grad(traced)
 
     def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
         """Raise if the loss cannot be traced, or its value does not depend on the raw outputs."""
@@ -174,8 +188,10 @@ class Backprop(GradientSource):
 
         try:
             autodiff.value_and_gradients(total, [raw])
-        except (TypeError, NotImplementedError) as error:
-            raise type(error)(f"{loss!r} cannot be traced. {error}") from error
+        except (TypeError, NotImplementedError, ValueError) as error:
+            # NumPy wraps what a traced value raises when it is written into an array.
+            cause = error.__cause__ if isinstance(error.__cause__, TypeError) else error
+            raise type(cause)(f"{loss!r} cannot be traced. {cause}") from error
         if not reached[0]:
             raise ValueError(
                 f"{loss!r} does not depend on raw by any operation that has a derivative: "
@@ -343,6 +359,9 @@ class _AtTheta:
     """A gradient by theta, carried into the coordinates of the descent by the chain rule."""
 
     losses_per_call = 1
+
+    def resume(self, step: int) -> None:
+        """All steps are alike."""
 
     def __init__(self, objective: Objective, dtype: Any, coordinates: Coordinates | None) -> None:
         self.objective = objective

@@ -46,13 +46,10 @@ class Loss(Component):
     degenerate : bool
         Whether a model that says nothing (raw = 0) has the lowest loss of all, so that the
         lowest loss is no sign of a good model.
-    any_rows : bool
-        Whether entry i of `value` depends on row i alone and any rows may be put together, so
-        that many small batches can be evaluated as one.
     per_sample : bool
         Whether `value` is one number for each sample; False is one number for the batch.
-    unit : float
-        Size of the loss where the raw outputs are of order one.
+    unit : float or None
+        Size of the loss where the raw outputs are of order one; None where nobody has measured.
     """
 
     task: ClassVar[str] = "regression"
@@ -61,9 +58,17 @@ class Loss(Component):
     smooth: ClassVar[bool] = False
     degenerate: ClassVar[bool] = False
     convex: ClassVar[bool] = True
-    any_rows: ClassVar[bool] = True
     per_sample: bool = True
-    unit: float = 1.0
+    unit: float | None = None
+
+    @property
+    def any_rows(self) -> bool:
+        """Whether entry i of `value` is known to depend on row i alone.
+
+        Then any rows may be put together, so that many small batches can be evaluated as one. It
+        is known of the losses of the table; whatever a user writes is tried first.
+        """
+        return type(self) in LOSSES.values()
 
     @property
     def has_gradient(self) -> bool:
@@ -172,19 +177,40 @@ class Loss(Component):
         """Raw outputs of order one, to try the loss on these targets."""
         return np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
 
-    def measured_on(self, y: np.ndarray, weight: np.ndarray | None) -> Loss:
+    def measured_on(
+        self, y: np.ndarray, weight: np.ndarray | None, known: Loss | None = None
+    ) -> Loss:
         """Return the loss with what can be known of it only by trying it on targets.
+
+        Here, its shapes are checked.
 
         Parameters
         ----------
         y : ndarray of shape (n,) or (n, K)
         weight : ndarray of shape (n,) or None
+        known : Loss or None
+            A loss that was measured before; if it is the same, nothing is measured again.
 
         Returns
         -------
         loss : Loss
             Itself, where all is known.
+
+        Raises
+        ------
+        ValueError
+            `value` or `gradient` returns an array of another shape than it must.
         """
+        raw = self.trial_outputs(y)
+        results = {"value": (self.value(y, raw), y.shape[:1])}
+        if self.has_gradient:
+            results["gradient"] = (self.gradient(y, raw), raw.shape)
+        for name, (result, shape) in results.items():
+            if np.shape(result) != shape:
+                raise ValueError(
+                    f"{name} of {self!r} returned shape {np.shape(result)} for y and raw of shape "
+                    f"{raw.shape}; it must return {shape}."
+                )
         return self
 
 

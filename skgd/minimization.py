@@ -206,6 +206,12 @@ def minimize(
     calls = _Calls()
     problem = _Problem(_evaluator(fun, gradient, _as_tuple(args), calls), start.shape)
     plan = _plan(optimizer, learning_rate, schedule, max_iter, tol)
+    estimates = isinstance(gradient, GradientSource) and gradient.spread(1) > 1.0
+    if isinstance(plan.optimizer, LBFGS) and estimates:
+        raise ValueError(
+            f'optimizer="lbfgs" searches along lines and needs exact gradients; {gradient!r} '
+            'estimates them: take another optimizer, such as "adam".'
+        )
     watcher = _Watcher(problem, tol, _as_callback(callback), start.shape)
     u = start.ravel()
     if isinstance(plan.optimizer, LBFGS):  # a line search needs the digits
@@ -384,6 +390,9 @@ class _Problem:
         self.latest: _Point | None = None
         self.broken = False
 
+    def resume(self, step: int) -> None:
+        """All steps are alike."""
+
     def at(self, u: np.ndarray) -> _Point:
         """Value and gradient at u."""
         latest = self.latest
@@ -468,6 +477,15 @@ def _as_source(gradient: Any) -> Any:
 # -- what happens after each iteration ------------------------------------------------------------
 
 
+class _Series(list):
+    """A list that prints its ends only: a result with thousands of iterations stays readable."""
+
+    def __repr__(self) -> str:
+        if len(self) <= 6:
+            return super().__repr__()
+        return f"[{self[0]!r}, {self[1]!r}, ..., {self[-1]!r}] ({len(self)} entries)"
+
+
 class _Watcher:
     """Records each iteration, asks the callback, and tells the loop when to stop."""
 
@@ -485,10 +503,10 @@ class _Watcher:
         self.last: _Point | None = None
         self.stopped = False  # by the callback
         self.history: dict[str, list[Any]] = {
-            "iteration": [],
-            "value": [],
-            "learning_rate": [],
-            "gradient_norm": [],
+            "iteration": _Series(),
+            "value": _Series(),
+            "learning_rate": _Series(),
+            "gradient_norm": _Series(),
         }
 
     def __call__(self, progress: descent.Progress) -> str | None:

@@ -102,7 +102,8 @@ def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
     in_spreads = float(np.max(coordinates.spread)) ** 2 / coordinates.unit
     if bound is not None:
         bend = bound * in_spreads
-        return min(bend, 2.0) if loss.in_units_of_y else bend
+        known = loss.any_rows or coordinates.model.n_outputs == 1
+        return min(bend, 2.0) if known and loss.in_units_of_y else bend
     if loss.smooth:
         return _bend_at_start(loss, data, coordinates) * in_spreads
     return 2.0

@@ -61,7 +61,7 @@ class Directions:
         self.n_pairs = n_pairs
         self.seed = seed
         self.calls = 0
-        self._calibrated = _LARGEST
+        self._calibrated: float | None = None
 
     def pairs(self, size: int) -> int:
         """Pairs of evaluations for each gradient by `size` parameters."""
@@ -76,9 +76,12 @@ class Directions:
         """
         self.calls += 1
         size = max(1.0, float(np.sqrt(np.mean(np.square(u)))))
-        if self.radius is None and self.calls & (self.calls - 1) == 0:
-            self._calibrated = calibrated_radius(stairs or terms, u, size)
-        r = (self._calibrated if self.radius is None else self.radius) * size
+        radius = self.radius
+        if radius is None:
+            if self._calibrated is None or self.calls & (self.calls - 1) == 0:
+                self._calibrated = calibrated_radius(stairs or terms, u, size)
+            radius = self._calibrated
+        r = radius * size
         if self.shrinks:
             r /= self.calls**_SPSA_POWER
         rng = np.random.default_rng([self.seed, self.calls])
@@ -143,6 +146,10 @@ class AlongDirections:
         self.coordinates = coordinates
         self.directions = directions
         self.losses_per_call = 0  # of the latest call: some of them calibrate the radius
+
+    def resume(self, step: int) -> None:
+        """Go on with new directions after so many steps of an earlier pass."""
+        self.directions.calls = step
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write the estimate into `gradient`."""

@@ -120,6 +120,8 @@ def prepare(
         progress.u = _first_u(estimator, progress.coordinates, theta, seed).astype(data.X.dtype)
     data = data.astype(progress.u.dtype)  # which an earlier pass may have settled
     n = data.X.shape[0] if rows is None else len(rows)
+    gradient_of = components.source.bind(objective, data.X.dtype, progress.coordinates)
+    gradient_of.resume(progress.step)
     return Training(
         components=components,
         objective=objective,
@@ -135,7 +137,7 @@ def prepare(
             early_stopping=early_stopping,
             one_pass=one_pass,
         ),
-        gradient_of=components.source.bind(objective, data.X.dtype, progress.coordinates),
+        gradient_of=gradient_of,
         rows=rows,
     )
 
@@ -166,7 +168,7 @@ def coordinates_for(
         if bend is None:  # that of the parabola of equal height
             bend = 2.0 * unit / float(np.max(spread)) ** 2
     elif standardise:
-        unit = loss.unit
+        unit = loss.unit or 1.0
     if standardise:
         mean, scale = column_statistics(data.X, data.weight, model.fit_intercept)
         # The penalty bends J along theta_j too; where a column is so small that it bends J

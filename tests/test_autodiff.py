@@ -1133,10 +1133,9 @@ def test_the_truth_of_an_array_is_numpys_error():
 
 
 def test_assignment_to_an_entry_of_a_plain_array():
-    # NumPy insists on an error of its own here; ours is its cause.
-    with pytest.raises(ValueError) as caught:
+    # NumPy raises an error of its own here, of which ours is the cause: ours is shown.
+    with pytest.raises(TypeError, match=r"np\.stack.*numeric"):
         grad(lambda x: np.sum(entry_into_plain(x)))(V)
-    assert "np.stack" in str(caught.value.__cause__)
 
 
 def test_the_result_must_be_a_number():
