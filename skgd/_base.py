@@ -109,6 +109,15 @@ class GradientLearner(BaseEstimator):
             self._train(training, data.X.dtype, keep, monitor)
             self._remember(training, seed)
         self._warn(training)
+        alpha = training.fitting_alpha()
+        if alpha is not None:
+            warnings.warn(
+                f"alpha={self.alpha:g} outweighs {training.objective.loss!r}: the penalty bends J "
+                "more than ten times as much as the loss does, and the model hardly differs from a "
+                f"constant. Try alpha={alpha:g}, or columns on a larger scale.",
+                UserWarning,
+                stacklevel=2,
+            )
         return self
 
     def initialize(self, X: Any, y: Any, *, classes: Any = None, parameters: Any = None) -> Any:

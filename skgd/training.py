@@ -61,6 +61,22 @@ class Training:
         if wrong.any() and np.isfinite(raw).all():
             raise ValueError(f"{self.objective.loss!r} {_where_nan(wrong, self.data.y, raw)}")
 
+    def fitting_alpha(self) -> float | None:
+        """Return an alpha that fits a user's loss; None where the present one does, or may.
+
+        In most columns the L2 term then bends J ten times as much as the loss does, so that the
+        model can hardly differ from a constant. The losses of the table have a scale that is known.
+        """
+        objective, scale = self.objective, self.progress.coordinates.scale
+        bend = objective.loss.curvature(objective.model.n_outputs)
+        if objective.loss.any_rows or scale is None or not bend or not objective.l2_strength:
+            return None
+        strength = objective.l2_strength / bend
+        of_column = np.median(np.square(scale, dtype=np.float64)) - strength  # see coordinates_for
+        if strength < 10.0 * max(of_column, 0.0) or of_column <= 0.0:
+            return None
+        return float(f"{objective.alpha * 0.01 * of_column / strength:.0e}")
+
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)

@@ -18,13 +18,21 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.base import clone
-from sklearn.linear_model import LogisticRegression, PoissonRegressor, QuantileRegressor, Ridge
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.linear_model import (
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
+)
 from sklearn.metrics import accuracy_score, mean_squared_error
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
 
+import skgd
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import Numeric
@@ -950,7 +958,9 @@ def test_losses_with_a_kink_in_any_unit(q, centre, factor):
 @pytest.mark.parametrize("loss", ["absolute_error", absolute_error], ids=["row", "function"])
 def test_the_default_penalty_and_targets_in_any_unit(loss, factor):
     X, y = data(GDRegressor, n=100)
-    assert_trains(GDRegressor(loss), X, factor * y)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "alpha=.* outweighs")  # as it does, for large targets
+        assert_trains(GDRegressor(loss), X, factor * y)
 
 
 @FAR
@@ -1480,3 +1490,144 @@ def repr_of_function_loss():
     with pytest.raises(ValueError) as caught:
         model.fit(X, y)
     return str(caught.value)
+
+
+# --------------------------------------------------------- what a stranger may run into
+
+
+def root_of_squares(y, raw):
+    return np.sqrt(np.mean((y - raw) ** 2))
+
+
+def test_a_penalty_that_outweighs_the_loss_is_told():
+    """With the alpha that is named, the model is nearly the one without a penalty."""
+    X, y = load_diabetes(return_X_y=True)  # columns of size .05, a loss in units of y
+    with pytest.warns(UserWarning, match="alpha=0.001 outweighs.*root_of_squares") as caught:
+        shrunk = GDRegressor(root_of_squares, random_state=0).fit(X, y)
+    alpha = float(re.search(r"Try alpha=([^,]+),", str(caught[0].message))[1])
+    model = GDRegressor(root_of_squares, alpha=alpha, random_state=0).fit(X, y)
+    least_squares = LinearRegression().fit(X, y).score(X, y)
+    assert shrunk.score(X, y) < 0.2 < least_squares - 0.01 < model.score(X, y) <= least_squares
+
+
+def test_a_score_instead_of_a_loss_is_told():
+    X, y = data(GDRegressor)
+    with pytest.warns(DivergenceWarning, match="of a score.*return the negative"):
+        GDRegressor(lambda y, raw: -((y - raw) ** 2), max_iter=100).fit(X, y)
+
+
+@pytest.mark.parametrize("correlation", [0.0, 0.95, 0.99])
+def test_outputs_that_depend_on_each_other(correlation):
+    """The Mahalanobis distance, whose minimum is that of least squares."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(300, 3))
+    Y = X @ rng.normal(size=(3, 2)) + rng.normal(size=(300, 2))
+    Y[:, 1] = correlation * Y[:, 0] + np.sqrt(1 - correlation**2) * Y[:, 1]
+    inverse = np.linalg.inv(np.cov(Y.T))
+
+    def distance(y, raw):
+        return np.sum(((raw - y) @ inverse) * (raw - y), axis=1)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DivergenceWarning)
+        model = GDRegressor(distance, penalty=None, random_state=0).fit(X, Y)
+    exact = LinearRegression().fit(X, Y)
+    lowest = np.mean(distance(Y, exact.predict(X)))
+    start = np.mean(distance(Y, np.broadcast_to(Y.mean(axis=0), Y.shape)))
+    reached = np.mean(distance(Y, model.predict(X)))
+    assert reached - lowest < 0.02 * (start - lowest)
+
+
+def test_a_loss_that_goes_on_falling():
+    X, y = data(GDRegressor)
+    model = GDRegressor(lambda y, raw: np.exp(-raw / 50), max_iter=20).fit(X, y)
+    assert np.mean(model.predict(X)) > np.mean(y)
+
+
+def test_a_later_pass_does_not_measure_again():
+    X, y = data(GDRegressor)
+    loss = Watched(squared_error)
+    model = GDRegressor(loss).partial_fit(X, y)
+    first = len(loss.calls)
+    model.partial_fit(X, y)
+    assert len(loss.calls) - first < 10 < first
+
+
+class Coupled(Loss):
+    """Samples that depend on each other, in a class that does not say so."""
+
+    def value(self, y, raw):
+        return (raw - np.mean(raw) - y) ** 2
+
+
+class Column(Loss):
+    def value(self, y, raw):
+        return ((raw - y) ** 2)[:, None]
+
+
+class ColumnOfSlopes(Loss):
+    def value(self, y, raw):
+        return (raw - y) ** 2
+
+    def gradient(self, y, raw):
+        return 2 * (raw - y)[:, None]
+
+
+def test_a_loss_class_that_is_not_row_by_row():
+    X, y = data(GDRegressor)
+    objective = GDRegressor(Coupled()).objective(X, y)
+    theta = theta_of(objective)
+    exact = objective.gradient(theta, "backprop")
+    assert_near(objective.gradient(theta, "numeric"), exact, 1e-7)
+    with pytest.raises(ValueError, match="other samples"):
+        objective.gradient(theta, Numeric(space="predictions"))
+    with pytest.raises(ValueError, match="other samples"):
+        GDRegressor(Coupled(), gradient=Numeric(space="predictions")).fit(X, y)
+
+
+@pytest.mark.parametrize(("loss", "name"), [(Column(), "value"), (ColumnOfSlopes(), "gradient")])
+def test_a_loss_class_of_the_wrong_shape(loss, name):
+    X, y = data(GDRegressor)
+    with pytest.raises(ValueError, match=rf"{name} of {type(loss).__name__}.*must return"):
+        GDRegressor(loss).fit(X, y)
+
+
+def test_an_error_of_the_function_says_how_it_was_called():
+    X, y = data(GDRegressor)
+    with pytest.raises(ZeroDivisionError) as caught:
+        GDRegressor(lambda y, raw: raw[0] / 0 if isinstance(raw, list) else 1 / 0).fit(X, y)
+    assert any("raw of shape (48,)" in note for note in caught.value.__notes__)
+
+
+@pytest.mark.parametrize("method", ["smoothed", "spsa"])
+def test_solvers_refuse_estimates(method):
+    X, y = data(GDClassifier)
+    source = Numeric(method=method)
+    with pytest.raises(ValueError, match=r"lbfgs.*exact gradients"):
+        GDClassifier(log_loss, gradient=source, optimizer="lbfgs").fit(X, y)
+    with pytest.raises(ValueError, match=r"lbfgs.*exact gradients"):
+        skgd.minimize(lambda x: np.sum(x**2), [1.0, 2.0], gradient=source, optimizer="lbfgs")
+
+
+def test_functions_with_steps_are_told():
+    with pytest.warns(UserWarning, match="flat here.*smoothed") as caught:
+        skgd.minimize(lambda x: np.floor(np.sum(x**2)), [3.3, 1.2], gradient="numeric")
+    assert caught[0].filename == __file__
+    with pytest.raises(ValueError, match=r"does not depend.*smoothed"):
+        skgd.minimize(lambda x: np.floor(np.sum(x**2)), [3.3, 1.2])
+
+
+@pytest.mark.parametrize("method", ["smoothed", "spsa"])
+def test_every_pass_has_directions_of_its_own(method):
+    X, y = load_breast_cancer(return_X_y=True)
+    X = (X - X.mean(axis=0)) / X.std(axis=0)
+    model = GDClassifier(
+        log_loss,
+        gradient=Numeric(method=method, n_pairs=1),
+        optimizer="sgd",
+        learning_rate=0.1,
+        batch_size=None,
+    )
+    points = [model.partial_fit(X, y, classes=[0, 1]).parameters_ for _ in range(60)]
+    assert np.linalg.matrix_rank(np.diff(points, axis=0)) == points[0].size
+    assert model.score(X, y) > 0.9
