@@ -416,17 +416,23 @@ class _Alike:
         n_rows = inputs.shape[1]
         if len(np.unique(inputs[:, :: max(1, n_rows // 8)])) > _FEW_LEVELS:
             return None
-        levels, code = np.unique(inputs, return_inverse=True)
-        key = code.reshape(inputs.shape) + len(levels) * np.arange(n_rows)
-        pairs, place = np.unique(key, return_inverse=True)
+        levels = np.unique(inputs)
+        if len(levels) > 4 * _FEW_LEVELS:
+            return None
+        # A table of all rows and levels: which of the pairs there are, and their numbers.
+        key = np.searchsorted(levels, inputs) + len(levels) * np.arange(n_rows)
+        there = np.zeros(n_rows * len(levels), dtype=bool)
+        there[key] = True
+        pairs = np.flatnonzero(there)
         if 2 * len(pairs) > inputs.size:
             return None
+        number = np.cumsum(there) - 1
         row, level = np.divmod(pairs, len(levels))
-        return cls(row, levels[level], place.reshape(inputs.shape))
+        return cls(row, levels[level], number[key])
 
     def sums(self, of_pairs: np.ndarray) -> np.ndarray:
         """For each move, the sum over its rows."""
-        return of_pairs[self.place].sum(axis=1)
+        return np.take(of_pairs, self.place).sum(axis=1)
 
 
 def _parts(n: int, size: int) -> Iterator[slice]:
