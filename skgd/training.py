@@ -65,11 +65,13 @@ class Training:
         """Return an alpha that fits a user's loss; None where the present one does, or may.
 
         In most columns the L2 term then bends J ten times as much as the loss does, so that the
-        model can hardly differ from a constant. The losses of the table have a scale that is known.
+        linear model can hardly differ from a constant (a network has other layers to make up for
+        it). The losses of the table have a scale that is known.
         """
         objective, scale = self.objective, self.progress.coordinates.scale
         bend = objective.loss.curvature(objective.model.n_outputs)
-        if objective.loss.any_rows or scale is None or not bend or not objective.l2_strength:
+        known = objective.loss.any_rows or objective.model.hidden_layer_sizes
+        if known or scale is None or not bend or not objective.l2_strength:
             return None
         strength = objective.l2_strength / bend
         of_column = np.median(np.square(scale, dtype=np.float64)) - strength  # see coordinates_for

@@ -19,6 +19,7 @@ from scipy import sparse
 from scipy.optimize import minimize
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
@@ -1508,6 +1509,11 @@ def test_a_penalty_that_outweighs_the_loss_is_told():
     model = GDRegressor(root_of_squares, alpha=alpha, random_state=0).fit(X, y)
     least_squares = LinearRegression().fit(X, y).score(X, y)
     assert shrunk.score(X, y) < 0.2 < least_squares - 0.01 < model.score(X, y) <= least_squares
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        network = MLPBackpropRegressor((20,), loss=root_of_squares, random_state=0).fit(X, y)
+    assert network.score(X, y) > least_squares - 0.05  # it has a layer to make up for it
 
 
 def test_a_score_instead_of_a_loss_is_told():
