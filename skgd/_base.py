@@ -109,15 +109,6 @@ class GradientLearner(BaseEstimator):
             self._train(training, data.X.dtype, keep, monitor)
             self._remember(training, seed)
         self._warn(training)
-        alpha = training.fitting_alpha()
-        if alpha is not None:
-            warnings.warn(
-                f"alpha={self.alpha:g} outweighs {training.objective.loss!r}: the penalty bends J "
-                "more than ten times as much as the loss does, and the model hardly differs from a "
-                f"constant. Try alpha={alpha:g}, or columns on a larger scale.",
-                UserWarning,
-                stacklevel=2,
-            )
         return self
 
     def initialize(self, X: Any, y: Any, *, classes: Any = None, parameters: Any = None) -> Any:
@@ -436,6 +427,15 @@ class GradientLearner(BaseEstimator):
             with np.errstate(all="ignore"):
                 message = f"{name} {_divergence(training, self.learning_rate)}"
             warnings.warn(message, DivergenceWarning, stacklevel=3)
+        alpha = training.fitting_alpha()
+        if alpha is not None:
+            warnings.warn(
+                f"alpha={self.alpha:g} outweighs {training.objective.loss!r}: the penalty bends J "
+                "more than ten times as much as the loss does, and the model hardly differs from a "
+                f"constant. Try alpha={alpha:g}, or columns on a larger scale.",
+                UserWarning,
+                stacklevel=3,
+            )
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters; ``optimizer__beta_1`` sets one of a component that is an object.

@@ -12,7 +12,7 @@ from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
 from skgd.function_loss import FunctionLoss
-from skgd.gradients import GRADIENTS, Analytic, GradientSource
+from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
@@ -41,7 +41,7 @@ class Components:
             The loss returns something else than a loss must, or the source cannot
             differentiate it.
         """
-        if self.loss.any_rows:  # a Loss object knows itself
+        if self.loss.any_rows:  # the losses of the table need no trial
             return self
         loss = self.loss.measured_on(data.y, data.weight, known)
         self.source.try_on(loss, data.y, loss.trial_outputs(data.y))
@@ -183,12 +183,8 @@ def _check_together(estimator: Any, components: Components) -> None:
     scheduled = components.schedule.get_params() != {} or type(components.schedule) is not type(
         resolve_schedule("constant")
     )
-    if isinstance(optimizer, LBFGS) and components.source.spread(1) > 1.0:
-        raise ValueError(
-            'optimizer="lbfgs" searches along lines and needs exact gradients; '
-            f'{components.source!r} estimates them: take another optimizer, such as "adam".'
-        )
     if isinstance(optimizer, LBFGS):
+        check_exact(components.source)
         clashes = {
             "batch_size": mini_batches,
             "schedule": scheduled,

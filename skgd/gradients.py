@@ -83,7 +83,7 @@ class GradientSource(Component):
         function : callable
         """
 
-    def spread(self, n_parameters: int) -> float:
+    def mean_square(self, n_parameters: int) -> float:
         """Mean square of the gradient as it is computed, in units of the true one's.
 
         It is 1 where the gradient is exact. A rule whose steps grow with the gradient needs a
@@ -177,7 +177,7 @@ class Backprop(GradientSource):
 
     def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
         """Raise if the loss cannot be traced, or its value does not depend on the raw outputs."""
-        if loss.any_rows:  # a Loss object: `value` is tried in the first step
+        if loss.any_rows:  # the losses of the table are known to be traceable
             return
         reached = []
 
@@ -335,7 +335,7 @@ class Numeric(GradientSource):
         if self.space == "predictions":
             _check_rowwise(loss, y, raw, float(self.noise_level or 0.0))
 
-    def spread(self, n_parameters: int) -> float:
+    def mean_square(self, n_parameters: int) -> float:
         """Random directions have ``1 + (P + 1) / n_pairs`` (Nesterov & Spokoiny 2017, th. 4)."""
         if self.method not in DIRECTIONS:
             return 1.0
@@ -353,6 +353,15 @@ GRADIENTS: dict[str, type[GradientSource]] = {
     "backprop": Backprop,
     "numeric": Numeric,
 }
+
+
+def check_exact(source: GradientSource) -> None:
+    """Raise if the gradients of this source are estimates, which no line search can use."""
+    if source.mean_square(1) > 1.0:
+        raise ValueError(
+            'optimizer="lbfgs" searches along lines and needs exact gradients; '
+            f'{source!r} estimates them: take another optimizer, such as "adam".'
+        )
 
 
 class _AtTheta:

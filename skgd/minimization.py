@@ -21,7 +21,7 @@ from skgd import descent
 from skgd._component import check_choice, check_number, resolve
 from skgd.coordinates import Coordinates
 from skgd.exceptions import DivergenceWarning
-from skgd.gradients import GRADIENTS, Analytic, GradientSource, Numeric
+from skgd.gradients import GRADIENTS, Analytic, GradientSource, Numeric, check_exact
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
 from skgd.schedules import SCHEDULES, Constant, resolve_schedule
@@ -206,12 +206,8 @@ def minimize(
     calls = _Calls()
     problem = _Problem(_evaluator(fun, gradient, _as_tuple(args), calls), start.shape)
     plan = _plan(optimizer, learning_rate, schedule, max_iter, tol)
-    estimates = isinstance(gradient, GradientSource) and gradient.spread(1) > 1.0
-    if isinstance(plan.optimizer, LBFGS) and estimates:
-        raise ValueError(
-            f'optimizer="lbfgs" searches along lines and needs exact gradients; {gradient!r} '
-            'estimates them: take another optimizer, such as "adam".'
-        )
+    if isinstance(plan.optimizer, LBFGS) and isinstance(gradient, GradientSource):
+        check_exact(gradient)
     watcher = _Watcher(problem, tol, _as_callback(callback), start.shape)
     u = start.ravel()
     if isinstance(plan.optimizer, LBFGS):  # a line search needs the digits

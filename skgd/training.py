@@ -71,7 +71,8 @@ class Training:
         objective, scale = self.objective, self.progress.coordinates.scale
         bend = objective.loss.curvature(objective.model.n_outputs)
         known = objective.loss.any_rows or objective.model.hidden_layer_sizes
-        if known or scale is None or not bend or not objective.l2_strength:
+        one_pass = self.plan.n_steps is None  # a part of the rows says little of all
+        if known or one_pass or scale is None or not bend or not objective.l2_strength:
             return None
         strength = objective.l2_strength / bend
         of_column = np.median(np.square(scale, dtype=np.float64)) - strength  # see coordinates_for
@@ -228,7 +229,7 @@ def _plan(
     elif isinstance(rate, str):
         rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
         if not optimizer.scale_free:
-            rate /= components.source.spread(progress.u.size)
+            rate /= components.source.mean_square(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
     average = estimator.average
