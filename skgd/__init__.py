@@ -7,6 +7,7 @@ source computes its gradient (analytic, backprop or numeric); an optimizer moves
 from skgd._memory import keep_freed_memory
 from skgd._version import __version__
 from skgd.autodiff import grad, value_and_grad
+from skgd.engine import compile_kernels, config_context, set_config
 from skgd.gradient_check import check_gradient
 from skgd.linear import GDClassifier, GDRegressor
 from skgd.minimization import minimize
@@ -19,8 +20,11 @@ __all__ = [
     "MLPBackpropRegressor",
     "__version__",
     "check_gradient",
+    "compile_kernels",
+    "config_context",
     "grad",
     "minimize",
+    "set_config",
     "value_and_grad",
 ]
 

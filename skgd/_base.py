@@ -402,7 +402,7 @@ class GradientLearner(BaseEstimator):
         self.best_loss_ = progress.best_loss if progress.losses else np.nan
         self.stop_reason_ = progress.stop_reason
         self.gradient_ = _name_of(training.components.source, GRADIENTS)
-        self.engine_ = "numpy"
+        self.engine_ = training.engine
         self.learning_rate_ = plan.learning_rate
         self.batch_size_ = plan.batch_size
         self.n_loss_evaluations_ = progress.loss_evaluations

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -186,6 +187,25 @@ Monitor = Callable[[Progress], tuple[float, float]]
 OnEpoch = Callable[[Progress], str | None]
 
 
+class EpochTaker(Protocol):
+    """Who takes the steps of an epoch: `Epochs` by NumPy, or a compiled engine."""
+
+    before_last_step: np.ndarray  # the parameters at which the epoch's last J was measured
+
+    def run(self, progress: Progress) -> float:
+        """Take one pass over the rows, or end it at the first J that is not finite.
+
+        Returns the running mean of J, or that J.
+        """
+
+    def close(self) -> None:
+        """Let go of what the steps needed."""
+
+
+# objective, gradient_of, batches, plan, progress -> EpochTaker
+Engine = Callable[..., EpochTaker]
+
+
 def descend(
     objective: Function,
     gradient_of: GradientFunction,
@@ -194,6 +214,7 @@ def descend(
     progress: Progress,
     monitor: Monitor | None = None,
     on_epoch: OnEpoch | None = None,
+    engine: Engine | None = None,
 ) -> None:
     """Train for at most `plan.max_iter` epochs; `progress` is changed in place.
 
@@ -223,6 +244,8 @@ def descend(
     on_epoch : callable or None
         ``progress -> reason``, called after each epoch when it has been recorded. A string ends
         the training and becomes its `stop_reason`, before any other; None lets it go on.
+    engine : callable or None
+        Makes the `EpochTaker`; None is `Epochs`.
 
     Raises
     ------
@@ -230,7 +253,8 @@ def descend(
         Whatever is raised on the way (Ctrl-C, a user's schedule) is raised again, after
         `progress` was brought into a usable state.
     """
-    walk = _solve if isinstance(plan.optimizer, LBFGS) else _walk
+    solver = isinstance(plan.optimizer, LBFGS)
+    walk = _solve if solver else partial(_walk, engine=engine or Epochs)
     start = progress.u.copy()
     some_rows = batches.first()
 
@@ -280,51 +304,40 @@ def _walk(
     progress: Progress,
     monitor: Monitor | None,
     on_epoch: OnEpoch | None,
+    engine: Engine,
 ) -> str:
-    stepper = _Stepper(objective, gradient_of, plan, progress)
-    for _ in range(plan.max_iter):
-        loss = _epoch(stepper, batches, progress)
-        if not math.isfinite(loss):
-            progress.failed_epoch = progress.epoch + 1
-            return DIVERGED
-        progress.losses.append(loss)
-        reason = _after_epoch(loss, stepper.before_last_step, plan, progress, monitor)
-        if on_epoch is not None:
-            reason = on_epoch(progress) or reason
-        if reason is not None:
-            return reason
-    return MAX_ITER
+    epochs = engine(objective, gradient_of, batches, plan, progress)
+    try:
+        for _ in range(plan.max_iter):
+            loss = epochs.run(progress)
+            if not math.isfinite(loss):
+                progress.failed_epoch = progress.epoch + 1
+                return DIVERGED
+            progress.losses.append(loss)
+            reason = _after_epoch(loss, epochs.before_last_step, plan, progress, monitor)
+            if on_epoch is not None:
+                reason = on_epoch(progress) or reason
+            if reason is not None:
+                return reason
+        return MAX_ITER
+    finally:
+        epochs.close()
 
 
-def _epoch(stepper: _Stepper, batches: Batches, progress: Progress) -> float:
-    """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
-    total, seen = 0.0, 0
-    for batch in batches(progress.epoch):
-        n = batch.X.shape[0]
-        loss = stepper.step(batch, last=seen + n == batches.n)
-        if progress.first_loss is None:
-            progress.first_loss = loss
-        if not math.isfinite(loss):
-            return loss
-        total += loss * n
-        seen += n
-    progress.epoch += 1
-    progress.rates.append(stepper.rate)
-    return total / seen
-
-
-class _Stepper:
-    """One step of the optimizer on one batch, with the arrays it needs made once."""
+class Epochs:
+    """Epochs of steps of the optimizer, each on one batch, with the arrays they need made once."""
 
     def __init__(
         self,
         objective: Function,
         gradient_of: GradientFunction,
+        batches: Batches,
         plan: Plan,
         progress: Progress,
     ) -> None:
         u = progress.u
         self.gradient_of = gradient_of
+        self.batches = batches
         self.plan = plan
         self.progress = progress
         self.gradient = np.empty_like(u)
@@ -338,7 +351,26 @@ class _Stepper:
         if plan.average_from is not None and progress.averaged is None:
             progress.averaged = u.copy()
 
-    def step(self, batch: Batch, *, last: bool) -> float:
+    def run(self, progress: Progress) -> float:
+        """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
+        total, seen = 0.0, 0
+        for batch in self.batches(progress.epoch):
+            n = batch.X.shape[0]
+            loss = self._step(batch, last=seen + n == self.batches.n)
+            if progress.first_loss is None:
+                progress.first_loss = loss
+            if not math.isfinite(loss):
+                return loss
+            total += loss * n
+            seen += n
+        progress.epoch += 1
+        progress.rates.append(self.rate)
+        return total / seen
+
+    def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _step(self, batch: Batch, *, last: bool) -> float:
         """Evaluate J and its gradient on the batch, and move. Returns J before the move."""
         progress, u = self.progress, self.progress.u
         loss = self.gradient_of(u, batch, self.gradient)
@@ -445,12 +477,14 @@ class Batches:
         if plan.drop_last:
             self.n -= self.n % self.size
         self.plan = plan
-        self.whole = self.size == (data.X.shape[0] if rows is None else len(rows))
-        if self.whole and rows is not None:
+        whole = self.size == (data.X.shape[0] if rows is None else len(rows))
+        if whole and rows is not None:
             data, rows = data.rows(rows), None
         self.data = data
         self.rows = rows
-        if not self.whole:
+        # Whether the rows of a batch lie one after the other.
+        self.in_order = whole or (rows is None and not plan.shuffle)
+        if not self.in_order:
             self._take_X = _gatherer(data.X, self.size)
             self._take_y = _gatherer(data.y, self.size)
             self._take_weight: Callable[[np.ndarray], Any] = lambda rows: None
@@ -459,22 +493,29 @@ class Batches:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Batches of this epoch; each is overwritten by the next."""
-        if self.whole:
-            yield self.data
-            return
+        order = self.order(epoch)
+        for start in range(0, self.n, self.size):
+            if order is None:
+                yield self.data.view(start, min(start + self.size, self.n))
+            else:
+                rows = order[start : start + self.size]
+                yield Batch(self._take_X(rows), self._take_y(rows), self._take_weight(rows))
+
+    def order(self, epoch: int) -> np.ndarray | None:
+        """Numbers of the rows of this epoch, in the order of its steps; None for 0, 1, 2, ..."""
+        if self.in_order:
+            return None
         n = self.data.X.shape[0]
         order = np.arange(n, dtype=np.int32) if self.rows is None else self.rows.copy()
         if self.plan.shuffle:
             np.random.default_rng([self.plan.seed, epoch]).shuffle(order)
-        for start in range(0, self.n, self.size):
-            rows = order[start : start + self.size]
-            yield Batch(self._take_X(rows), self._take_y(rows), self._take_weight(rows))
+        return order
 
     def first(self) -> Batch:
-        """Rows to judge parameters on: as many as one batch has, in an array of their own."""
-        if self.whole:
-            return self.data
-        return self.data.rows(slice(0, self.size) if self.rows is None else self.rows[: self.size])
+        """Rows to judge parameters on: as many as one batch has, and not overwritten by batches."""
+        if self.rows is None:
+            return self.data.view(0, self.size)
+        return self.data.rows(self.rows[: self.size])
 
 
 def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:

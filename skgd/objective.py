@@ -38,9 +38,15 @@ class Batch(NamedTuple):
     weight: np.ndarray | None
 
     def rows(self, index: np.ndarray | slice) -> Batch:
-        """Return the rows of `index`, in new arrays."""
+        """Return the rows of `index`, in new arrays if it is an array."""
         weight = None if self.weight is None else self.weight[index]
         return Batch(self.X[index], self.y[index], weight)
+
+    def view(self, start: int, stop: int) -> Batch:
+        """Return the rows from start to stop, where they lie."""
+        if start == 0 and stop == self.X.shape[0]:
+            return self
+        return self.rows(slice(start, stop))
 
     def astype(self, dtype: Any) -> Batch:
         """Return the batch in this dtype; nothing is copied that has it."""

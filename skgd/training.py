@@ -12,6 +12,7 @@ import numpy as np
 from skgd import descent
 from skgd._parameters import Components
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.engine import engine_for
 from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
@@ -35,6 +36,7 @@ class Training:
     plan : Plan
     gradient_of : callable
         The gradient source, bound to the objective.
+    engine : {"numpy", "numba"}
     rows : ndarray of int or None
         The rows to train on; None is all. The others have weight 0.
     """
@@ -45,6 +47,7 @@ class Training:
     progress: descent.Progress
     plan: descent.Plan
     gradient_of: GradientFunction
+    engine: str
     rows: np.ndarray | None = None
 
     def check_start(self) -> None:
@@ -83,8 +86,15 @@ class Training:
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)
+        gradient_of, engine = self.gradient_of, None
+        if self.engine == "numba":
+            from skgd.compiled.training import CompiledEpochs, CompiledGradient  # loads numba
+
+            engine = CompiledEpochs
+            if isinstance(self.plan.optimizer, LBFGS):
+                gradient_of = CompiledGradient(self.objective, self.progress.coordinates)
         descent.descend(
-            self.objective, self.gradient_of, batches, self.plan, self.progress, monitor
+            self.objective, gradient_of, batches, self.plan, self.progress, monitor, engine=engine
         )
 
 
@@ -141,22 +151,32 @@ def prepare(
     n = data.X.shape[0] if rows is None else len(rows)
     gradient_of = components.source.bind(objective, data.X.dtype, progress.coordinates)
     gradient_of.resume(progress.step)
+    plan = _plan(
+        estimator,
+        components,
+        data,
+        progress,
+        n,
+        seed,
+        early_stopping=early_stopping,
+        one_pass=one_pass,
+    )
+    engine = engine_for(
+        objective,
+        components.source,
+        components.optimizer,
+        data.X,
+        plan.n_steps or math.ceil(n / plan.batch_size),
+        plan.batch_size,
+    )
     return Training(
         components=components,
         objective=objective,
         data=data,
         progress=progress,
-        plan=_plan(
-            estimator,
-            components,
-            data,
-            progress,
-            n,
-            seed,
-            early_stopping=early_stopping,
-            one_pass=one_pass,
-        ),
+        plan=plan,
         gradient_of=gradient_of,
+        engine=engine,
         rows=rows,
     )
 

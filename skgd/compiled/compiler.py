@@ -1,0 +1,197 @@
+"""Compiling a kernel when it is first asked for, and finding it on disk the next time.
+
+Each kernel is compiled by itself, for one dtype, and called by its address: what there is to
+compile adds up over the tables, it does not multiply (a training needs five kernels, whatever
+they are). The machine code is kept by numba's cache: beside the package if that can be written,
+else in the user's cache directory; what lies beside the package is also found where it cannot be
+written, as in an image that was prepared with `skgd.compile_kernels`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba import njit, types
+from numba.core import caching
+from numba.core.ccallback import CFunc
+
+from skgd.compiled import activations, losses, optimizers, steps
+from skgd.compiled.activations import ACTIVATION_KERNELS
+from skgd.compiled.losses import LOSS_KERNELS
+from skgd.compiled.numbers import EXACT
+from skgd.compiled.optimizers import OPTIMIZER_KERNELS
+
+DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
+
+
+@cache
+def _stamp() -> str:
+    """Fingerprint of all kernels: a kernel is stale when any function that it calls changed."""
+    files = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+
+
+class _Beside(caching.InTreeCacheLocator):
+    """The cache beside the package, which need not be writable where it holds what we look for."""
+
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        self = cls(py_func, py_file)
+        prefix = f"{Path(py_file).stem}.{py_func.__qualname__}-"
+        folder = Path(self.get_cache_path())
+        held = folder.is_dir() and any(folder.glob(f"{prefix}*.nbi"))
+        if held and not os.access(folder, os.W_OK):
+            return self
+        try:
+            self.ensure_cache_path()
+        except OSError:
+            return None
+        return self
+
+
+class _OfUser(caching.UserWideCacheLocator):
+    """The cache in the user's own directory."""
+
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+
+class _Impl(caching.CompileResultCacheImpl):
+    _locator_classes = [_Beside, _OfUser]
+
+
+class _Cache(caching.FunctionCache):
+    """Numba's cache of a function; a place that cannot be written is no error."""
+
+    _impl_class = _Impl
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            pass  # compiled for this process only
+
+
+def _cache_of(function: Callable[..., Any]) -> Any:
+    try:
+        return _Cache(function)
+    except RuntimeError:  # there is no place to keep it
+        return caching.NullCache()
+
+
+def _argument_types(words: str, dtype: np.dtype) -> list[Any]:
+    """C types of a kernel's arguments, from their names."""
+    element = types.CPointer(numba.from_dtype(dtype))
+    special = {
+        "n": types.intp,
+        "setting": types.float64,
+        "settings": types.CPointer(types.float64),
+        "numbers": types.CPointer(types.float64),
+    }
+    return [special.get(word, element) for word in words.split()]
+
+
+@cache
+def address(function: Callable[..., Any], arguments: str, dtype: np.dtype) -> int:
+    """Address of a compiled kernel; it is loaded or compiled if need be."""
+    signature = (tuple(_argument_types(arguments, dtype)), types.void)
+    kernel = CFunc(function, signature, locals={}, options=dict(EXACT))
+    kernel._cache = _cache_of(function)
+    kernel.compile()
+    _KEPT.append(kernel)
+    return int(kernel.address)
+
+
+_KEPT: list[Any] = []  # machine code is freed with the object that holds it
+
+
+def loss_kernel(name: str, dtype: np.dtype) -> int:
+    """Address of the kernel of a loss."""
+    return address(LOSS_KERNELS[name][0], losses.ARGUMENTS, dtype)
+
+
+def activation_kernels(name: str, dtype: np.dtype) -> tuple[int, int]:
+    """Addresses of the forward and backward kernels of an activation."""
+    forward, backward = ACTIVATION_KERNELS[name]
+    return (
+        address(forward, activations.FORWARD_ARGUMENTS, dtype),
+        address(backward, activations.BACKWARD_ARGUMENTS, dtype),
+    )
+
+
+def optimizer_kernel(name: str, dtype: np.dtype) -> int:
+    """Address of the kernel of an optimizer."""
+    return address(OPTIMIZER_KERNELS[name][0], optimizers.ARGUMENTS, dtype)
+
+
+@cache
+def driver(dtype: np.dtype) -> Callable[..., None]:
+    """`steps.steps`, compiled for a dtype."""
+    function = steps.steps
+    arguments = [_driver_types(dtype)[word] for word in _words(function.py_func)]
+    dispatcher = njit(nogil=True, **EXACT)(function.py_func)
+    dispatcher._cache = _cache_of(function.py_func)
+    dispatcher.compile(tuple(arguments))
+    dispatcher.disable_compile()
+    return dispatcher
+
+
+def _words(function: Any) -> tuple[str, ...]:
+    return function.__code__.co_varnames[: function.__code__.co_argcount]
+
+
+def _driver_types(dtype: np.dtype) -> dict[str, Any]:
+    """Types of the arguments of the driver, by name."""
+    number = numba.from_dtype(dtype)
+    flat, table = (types.Array(number, ndim, "C") for ndim in (1, 2))
+    floats, integers = types.float64[::1], types.int64[::1]
+    int_, float_ = types.int64, types.float64
+
+    def group(cls: Any, *kinds: Any) -> Any:
+        return types.NamedTuple(kinds, cls)
+
+    return {
+        "thread": int_,
+        "n_threads": int_,
+        "gate": integers,
+        "first": int_,
+        "sums": floats,
+        "kernels": group(
+            steps.Kernels, int_, float_, integers, integers, int_, int_, int_
+        ),
+        "network": group(steps.Network, integers, int_, int_, int_),
+        "rows": group(
+            steps.Rows, flat, flat, types.int32[::1], integers, int_, flat, flat,
+            types.int32[::1], int_, int_,
+        ),  # fmt: skip
+        "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
+        "rule": group(steps.Rule, floats, floats, floats, int_, float_, int_, int_, int_),
+        "state": group(steps.State, flat, flat, flat, types.float64[:, ::1], flat, flat),
+        "space": group(
+            steps.Space, *[table] * 10, types.float64[:, ::1], flat, int_
+        ),
+    }
+
+
+def compile_all() -> int:
+    """Compile every kernel, for both dtypes; return how many there are."""
+    for dtype in DTYPES:
+        for name in LOSS_KERNELS:
+            loss_kernel(name, dtype)
+        for name in ACTIVATION_KERNELS:
+            activation_kernels(name, dtype)
+        for name in OPTIMIZER_KERNELS:
+            optimizer_kernel(name, dtype)
+        driver(dtype)
+    tables = len(LOSS_KERNELS) + 2 * len(ACTIVATION_KERNELS) + len(OPTIMIZER_KERNELS)
+    return len(DTYPES) * (tables + 1)

@@ -1,0 +1,160 @@
+"""Which engine takes the steps: NumPy, or machine code compiled by numba (extra `fast`).
+
+Both do the same, up to rounding; the compiled one has no Python between the steps.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from skgd.activations import ACTIVATIONS
+from skgd.gradients import Analytic, Backprop, GradientSource
+from skgd.losses import LOSSES
+from skgd.objective import Objective
+from skgd.optimizers import LBFGS, OPTIMIZERS
+
+ENGINES = ("auto", "numpy", "numba")
+_VARIABLE = "SKGD_ENGINE"
+_WORTH_LOADING = 1.0  # seconds of NumPy; to load numba and the kernels takes a third of one
+_PYTHON_OF_STEP = 1e-4  # seconds that a step of the NumPy engine takes beside its arithmetic
+_FLOPS = 3e10  # of the NumPy engine, in a second
+
+_chosen: ContextVar[str | None] = ContextVar("skgd_engine", default=None)
+_default: str | None = None
+
+
+def set_config(engine: str | None = None) -> None:
+    """Choose the engine for all fits of this process from now on.
+
+    Parameters
+    ----------
+    engine : {"auto", "numpy", "numba"} or None
+        "numpy" always works. "numba" takes compiled steps wherever the parts of a learner have
+        compiled forms: losses, activations and optimizers of the tables, with the gradient by
+        "analytic" or "backprop". "auto" does so if numba is installed and the work is large
+        enough to pay for loading it, by a rule that depends on sizes alone. None changes nothing.
+        The environment variable SKGD_ENGINE sets it for worker processes, too.
+
+    Raises
+    ------
+    ValueError
+        There is no such engine.
+    ImportError
+        "numba", and it is not installed.
+
+    Examples
+    --------
+    >>> import skgd
+    >>> skgd.set_config(engine="auto")
+    """
+    global _default
+    if engine is not None:
+        _default = _checked(engine, "engine")
+
+
+@contextmanager
+def config_context(engine: str | None = None) -> Iterator[None]:
+    """Choose the engine for the fits in a ``with`` block.
+
+    Parameters
+    ----------
+    engine : {"auto", "numpy", "numba"} or None
+        As for `set_config`.
+
+    Examples
+    --------
+    >>> import skgd
+    >>> from skgd import GDRegressor
+    >>> with skgd.config_context(engine="numpy"):
+    ...     GDRegressor().fit([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]).engine_
+    'numpy'
+    """
+    token = _chosen.set(_chosen.get() if engine is None else _checked(engine, "engine"))
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+def wanted() -> str:
+    """Return the engine that was asked for."""
+    given = _chosen.get() or _default
+    if given is not None:
+        return given
+    return _checked(os.environ.get(_VARIABLE) or "auto", _VARIABLE)
+
+
+def compile_kernels() -> int:
+    """Compile all kernels of the compiled engine, and keep them on disk.
+
+    A fit compiles what it needs when it needs it for the first time, which takes some seconds,
+    once for each machine. An image that machines start from can have it behind it::
+
+        RUN python -c "import skgd; skgd.compile_kernels()"
+
+    Machine code is made for the processor on which it is compiled. For machines of several kinds
+    set numba's ``NUMBA_CPU_NAME=generic``, both where it is compiled and where it runs.
+
+    Returns
+    -------
+    n_kernels : int
+        How many there are.
+
+    Raises
+    ------
+    ImportError
+        numba is not installed.
+    """
+    _checked("numba", "engine")
+    from skgd.compiled import compiler  # loads numba
+
+    return compiler.compile_all()
+
+
+def engine_for(
+    objective: Objective, source: GradientSource, optimizer: Any, X: Any, n_steps: int, n_rows: int
+) -> str:
+    """Return "numba" or "numpy", for a training of so many steps on so many rows each."""
+    engine = wanted()
+    if engine == "numpy" or not _has_compiled_form(objective, source, optimizer, X):
+        return "numpy"
+    if engine == "numba":
+        return "numba"
+    density = X.nnz / (X.shape[0] * X.shape[1]) if sparse.issparse(X) else 1.0
+    flops = 6.0 * n_rows * objective.model.n_weights * density
+    worth = n_steps * (_PYTHON_OF_STEP + flops / _FLOPS) >= _WORTH_LOADING
+    return "numba" if worth and find_spec("numba") is not None else "numpy"
+
+
+def _has_compiled_form(
+    objective: Objective, source: GradientSource, optimizer: Any, X: Any
+) -> bool:
+    """Whether all parts are rows of the tables; a user's own class may do anything."""
+    rules = [row for row in OPTIMIZERS.values() if row is not LBFGS]
+    return (
+        type(source) in (Analytic, Backprop)
+        and type(objective.loss) in LOSSES.values()
+        and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
+        and (isinstance(optimizer, LBFGS) or type(optimizer) in rules)
+        and X.dtype in (np.float64, np.float32)
+        and X.shape[0] < 2**31
+        and (not sparse.issparse(X) or X.indices.dtype == np.int32)
+    )
+
+
+def _checked(engine: str, parameter: str) -> str:
+    if engine not in ENGINES:
+        raise ValueError(f"{parameter} takes one of {', '.join(ENGINES)}; got {engine!r}.")
+    if engine == "numba" and find_spec("numba") is None:
+        raise ImportError(
+            f'{parameter}="numba" needs numba, which is not installed: pip install "skgd[fast]".'
+        )
+    return engine
