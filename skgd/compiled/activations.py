@@ -1,7 +1,9 @@
-"""Kernels of the activations, on flat arrays: ``forward(z, a, n)``, ``backward(delta, z, a, n)``.
+"""Kernels of the activations: ``forward(z, b, a, m, q)`` and ``backward(delta, z, a, n)``.
 
-`forward` writes a, `backward` multiplies delta by the derivative, each as the row of the same
-name in `skgd.activations`, whose formula the docstring repeats. A nan passes through.
+`forward` adds the intercepts b to each of m rows of q inputs, and writes the activations a; it
+writes z back where the derivative needs it. `backward` multiplies delta, of n = m q entries, by
+the derivative. Each is as the row of the same name in `skgd.activations`, whose formula the
+docstring repeats, with z standing for z + b. A nan passes through.
 """
 
 from __future__ import annotations
@@ -11,24 +13,28 @@ import math
 from skgd.activations import INVERSE_SQRT_2PI, LEAK, MISH_LARGE, SELU_ALPHA, SELU_SCALE, SQRT_HALF
 from skgd.compiled.numbers import exp, expit, expm1, softplus, tanh
 
-FORWARD_ARGUMENTS = "z a n"
+FORWARD_ARGUMENTS = "z b a n n"
 BACKWARD_ARGUMENTS = "delta z a n"
 
 
-def identity(z, a, n):
+def identity(z, b, a, m, q):
     """``z``."""
-    for i in range(n):
-        a[i] = z[i]
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = x
 
 
 def identity_slope(delta, z, a, n):
     """``1``."""
 
 
-def logistic(z, a, n):
+def logistic(z, b, a, m, q):
     """``1 / (1 + exp(-z))``."""
-    for i in range(n):
-        a[i] = expit(z[i])
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = expit(x)
 
 
 def logistic_slope(delta, z, a, n):
@@ -37,10 +43,12 @@ def logistic_slope(delta, z, a, n):
         delta[i] *= a[i] * (1.0 - a[i])
 
 
-def hyperbolic_tangent(z, a, n):
+def hyperbolic_tangent(z, b, a, m, q):
     """``tanh(z)``."""
-    for i in range(n):
-        a[i] = tanh(z[i])
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = tanh(x)
 
 
 def hyperbolic_tangent_slope(delta, z, a, n):
@@ -49,10 +57,12 @@ def hyperbolic_tangent_slope(delta, z, a, n):
         delta[i] *= 1.0 - a[i] * a[i]
 
 
-def relu(z, a, n):
+def relu(z, b, a, m, q):
     """``max(z, 0)``."""
-    for i in range(n):
-        a[i] = z[i] if not z[i] <= 0.0 else 0.0
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = x if not x <= 0.0 else 0.0
 
 
 def relu_slope(delta, z, a, n):
@@ -61,10 +71,12 @@ def relu_slope(delta, z, a, n):
         delta[i] = delta[i] if a[i] > 0.0 else 0.0
 
 
-def leaky_relu(z, a, n):
+def leaky_relu(z, b, a, m, q):
     """``max(z, LEAK z)``."""
-    for i in range(n):
-        a[i] = z[i] if not z[i] <= 0.0 else LEAK * z[i]
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = x if not x <= 0.0 else LEAK * x
 
 
 def leaky_relu_slope(delta, z, a, n):
@@ -73,10 +85,12 @@ def leaky_relu_slope(delta, z, a, n):
         delta[i] = delta[i] if a[i] > 0.0 else LEAK * delta[i]
 
 
-def elu(z, a, n):
+def elu(z, b, a, m, q):
     """``z`` if z > 0, else ``exp(z) - 1``."""
-    for i in range(n):
-        a[i] = z[i] if z[i] > 0.0 else expm1(z[i])
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = x if x > 0.0 else expm1(x)
 
 
 def elu_slope(delta, z, a, n):
@@ -85,10 +99,12 @@ def elu_slope(delta, z, a, n):
         delta[i] = delta[i] if a[i] > 0.0 else delta[i] * (a[i] + 1.0)
 
 
-def selu(z, a, n):
+def selu(z, b, a, m, q):
     """``SCALE z`` if z > 0, else ``SCALE ALPHA (exp(z) - 1)``."""
-    for i in range(n):
-        a[i] = SELU_SCALE * (z[i] if z[i] > 0.0 else SELU_ALPHA * expm1(z[i]))
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = SELU_SCALE * (x if x > 0.0 else SELU_ALPHA * expm1(x))
 
 
 def selu_slope(delta, z, a, n):
@@ -97,10 +113,13 @@ def selu_slope(delta, z, a, n):
         delta[i] *= SELU_SCALE if a[i] > 0.0 else a[i] + SELU_SCALE * SELU_ALPHA
 
 
-def gelu(z, a, n):
+def gelu(z, b, a, m, q):
     """``z Phi(z)``, with ``Phi(z) = (1 + erf(z / sqrt(2))) / 2``."""
-    for i in range(n):
-        a[i] = 0.5 * z[i] * (1.0 + math.erf(SQRT_HALF * z[i]))
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            z[i * q + j] = x
+            a[i * q + j] = 0.5 * x * (1.0 + math.erf(SQRT_HALF * x))
 
 
 def gelu_slope(delta, z, a, n):
@@ -110,10 +129,13 @@ def gelu_slope(delta, z, a, n):
         delta[i] *= below + z[i] * INVERSE_SQRT_2PI * exp(-0.5 * z[i] * z[i])
 
 
-def silu(z, a, n):
+def silu(z, b, a, m, q):
     """``z / (1 + exp(-z))``."""
-    for i in range(n):
-        a[i] = z[i] * expit(z[i])
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            z[i * q + j] = x
+            a[i * q + j] = x * expit(x)
 
 
 def silu_slope(delta, z, a, n):
@@ -123,10 +145,12 @@ def silu_slope(delta, z, a, n):
         delta[i] *= s + a[i] * (1.0 - s)
 
 
-def soft_plus(z, a, n):
+def soft_plus(z, b, a, m, q):
     """``log(1 + exp(z))``."""
-    for i in range(n):
-        a[i] = softplus(z[i])
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            a[i * q + j] = softplus(x)
 
 
 def soft_plus_slope(delta, z, a, n):
@@ -135,12 +159,15 @@ def soft_plus_slope(delta, z, a, n):
         delta[i] *= -expm1(-a[i])
 
 
-def mish(z, a, n):
+def mish(z, b, a, m, q):
     """``z tanh(softplus(z))``; with ``e = exp(z)`` and ``c = e (e + 2)``: ``z c / (c + 2)``."""
-    for i in range(n):
-        e = exp(z[i] if not z[i] > MISH_LARGE else MISH_LARGE)
-        c = e * (e + 2.0)
-        a[i] = z[i] * (c / (c + 2.0))
+    for i in range(m):
+        for j in range(q):
+            x = z[i * q + j] + b[j]
+            z[i * q + j] = x
+            e = exp(x if not x > MISH_LARGE else MISH_LARGE)
+            c = e * (e + 2.0)
+            a[i * q + j] = x * (c / (c + 2.0))
 
 
 def mish_slope(delta, z, a, n):

@@ -96,7 +96,6 @@ def _argument_types(words: str, dtype: np.dtype) -> list[Any]:
         "n": types.intp,
         "setting": types.float64,
         "settings": types.CPointer(types.float64),
-        "numbers": types.CPointer(types.float64),
     }
     return [special.get(word, element) for word in words.split()]
 
@@ -136,8 +135,8 @@ def optimizer_kernel(name: str, dtype: np.dtype) -> int:
 
 @cache
 def driver(dtype: np.dtype) -> Callable[..., None]:
-    """`steps.steps`, compiled for a dtype."""
-    function = steps.steps
+    """`steps.take_part`, compiled for a dtype."""
+    function = steps.take_part
     arguments = [_driver_types(dtype)[word] for word in _words(function.py_func)]
     dispatcher = njit(nogil=True, **EXACT)(function.py_func)
     dispatcher._cache = _cache_of(function.py_func)
@@ -158,16 +157,15 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
     int_, float_ = types.int64, types.float64
 
     def group(cls: Any, *kinds: Any) -> Any:
-        return types.NamedTuple(kinds, cls)
+        return types.BaseTuple.from_types(kinds, cls)
 
     return {
         "thread": int_,
         "n_threads": int_,
-        "gate": integers,
-        "first": int_,
-        "sums": floats,
+        "seen": int_,
+        "call_": group(steps.Call, integers, integers, integers, integers, floats),
         "kernels": group(
-            steps.Kernels, int_, float_, integers, integers, int_, int_, int_
+            steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_
         ),
         "network": group(steps.Network, integers, int_, int_, int_),
         "rows": group(
@@ -175,10 +173,10 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
             types.int32[::1], int_, int_,
         ),  # fmt: skip
         "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": group(steps.Rule, floats, floats, floats, int_, float_, int_, int_, int_),
-        "state": group(steps.State, flat, flat, flat, types.float64[:, ::1], flat, flat),
+        "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_),
+        "state": group(steps.State, flat, flat, flat, flat, flat),
         "space": group(
-            steps.Space, *[table] * 10, types.float64[:, ::1], flat, int_
+            steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_
         ),
     }
 

@@ -1,10 +1,11 @@
 """Kernels of the optimizers: one pass over a slice of the flat vector for each step.
 
-``kernel(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum)``
+``kernel(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum)``
 moves ``theta[start:stop]``, as the row of the same name in `skgd.optimizers`, whose formula the
 docstring repeats. Array k of the rule's memory begins at ``memory[k * size]``; `settings` are its
-parameters in the order of the table; `numbers` is what it remembers beside arrays; `t` counts the
-steps from 1; `momentum` is nan where the rule's own holds; entries below `n_decayed` are weights.
+parameters in the order of the table; `product` is that of NAdam's momenta before the step; `t`
+counts the steps from 1; `momentum` is nan where the rule's own holds; entries below `n_decayed`
+are weights.
 
 What is the same for all entries is computed in float64, and then taken in theta's dtype.
 """
@@ -18,7 +19,7 @@ from numba import njit
 from skgd.compiled.intrinsics import like
 from skgd.compiled.numbers import EXACT, sign
 
-ARGUMENTS = "theta grad memory n n n n settings numbers n setting setting"
+ARGUMENTS = "theta grad memory n n n n settings setting n setting setting"
 
 
 @njit(forceinline=True, **EXACT)
@@ -26,7 +27,13 @@ def _own(momentum, setting):
     return setting if math.isnan(momentum) else momentum
 
 
-def sgd(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+@njit(forceinline=True, **EXACT)
+def warmed_up(beta_1, t, decay):
+    """NAdam's momentum in step t."""
+    return beta_1 * (1.0 - 0.5 * 0.96 ** (t * decay))
+
+
+def sgd(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta -= rate g``."""
     rate_ = like(theta, rate)
     for i in range(start, stop):
@@ -34,7 +41,7 @@ def sgd(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t,
 
 
 def heavy_ball(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """``b = mu b + g; theta -= rate b``."""
     mu, rate_ = like(theta, _own(momentum, settings[0])), like(theta, rate)
@@ -45,7 +52,7 @@ def heavy_ball(
 
 
 def nesterov(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """``b = mu b + g; theta -= rate (g + mu b)``."""
     mu, rate_ = like(theta, _own(momentum, settings[0])), like(theta, rate)
@@ -57,7 +64,7 @@ def nesterov(
 
 
 def adagrad(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """``s += g^2; theta -= rate g / (sqrt(s) + epsilon)``."""
     epsilon, rate_ = like(theta, settings[0]), like(theta, rate)
@@ -69,7 +76,7 @@ def adagrad(
 
 
 def adadelta(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """``v`` averages g^2, ``u`` d^2; ``d = sqrt((u + eps) / (v + eps)) g; theta -= rate d``."""
     rho, rest = like(theta, settings[0]), like(theta, 1.0 - settings[0])
@@ -85,7 +92,7 @@ def adadelta(
 
 
 def rmsprop(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """``v`` averages g^2, less the square of the mean if centered; ``g / (sqrt(v) + epsilon)``.
 
@@ -144,19 +151,19 @@ def _adam(theta, grad, memory, size, start, stop, settings, t, rate, momentum, s
         theta[i] -= rate_ * m / (math.sqrt(v) + epsilon)
 
 
-def adam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def adam(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``m``, ``v`` average g, g^2; ``theta -= rate m_hat / (sqrt(v_hat) + epsilon)``."""
     _adam(theta, grad, memory, size, start, stop, settings, t, rate, momentum, 1.0, 0)
 
 
-def adamw(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def adamw(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta *= 1 - rate decay`` for weights, then as Adam."""
     shrink = 1.0 - rate * settings[3]
     _adam(theta, grad, memory, size, start, stop, settings, t, rate, momentum, shrink, n_decayed)
 
 
 def amsgrad(
-    theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum
+    theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """As Adam, with the largest v so far in place of v."""
     beta = _own(momentum, settings[0])
@@ -177,10 +184,10 @@ def amsgrad(
         theta[i] -= rate_ * m / (math.sqrt(largest) + epsilon)
 
 
-def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``m_hat = mu' m / (1 - prod mu mu') + (1 - mu) g / (1 - prod mu)``, then as Adam.
 
-    ``mu = beta_1 (1 - .96^(t decay) / 2)``, mu' that of the next step; numbers[0] is the product.
+    ``mu = beta_1 (1 - .96^(t decay) / 2)``, mu' that of the next step.
     """
     beta = _own(momentum, settings[0])
     beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
@@ -188,11 +195,10 @@ def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, 
     correction = math.sqrt(1.0 - settings[1] ** t)
     epsilon = like(theta, settings[2] * correction)
     rate_ = like(theta, rate * correction)
-    mu = beta * (1.0 - 0.5 * 0.96 ** (t * settings[3]))
-    mu_next = beta * (1.0 - 0.5 * 0.96 ** ((t + 1) * settings[3]))
-    numbers[0] *= mu
-    of_m = like(theta, mu_next / (1.0 - numbers[0] * mu_next))
-    of_g = like(theta, (1.0 - mu) / (1.0 - numbers[0]))
+    mu, mu_next = warmed_up(beta, t, settings[3]), warmed_up(beta, t + 1, settings[3])
+    product *= mu
+    of_m = like(theta, mu_next / (1.0 - product * mu_next))
+    of_g = like(theta, (1.0 - mu) / (1.0 - product))
     for i in range(start, stop):
         g = grad[i]
         m = beta_1 * memory[i] + rest_1 * g
@@ -202,7 +208,7 @@ def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, 
         theta[i] -= rate_ * (of_m * m + of_g * g) / (math.sqrt(v) + epsilon)
 
 
-def radam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def radam(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta -= rate m_hat``, times ``r sqrt(1 - beta_2^t) / (sqrt(v) + epsilon)`` if rho > 5."""
     beta = _own(momentum, settings[0])
     beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
@@ -227,7 +233,7 @@ def radam(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, 
         theta[i] -= rate_ * m if plain else rate_ * m / (math.sqrt(v) + epsilon)
 
 
-def adamax(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def adamax(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``u = max(beta_2 u, |g| + epsilon); theta -= rate m / ((1 - beta_1^t) u)``."""
     beta = _own(momentum, settings[0])
     beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
@@ -243,7 +249,7 @@ def adamax(theta, grad, memory, size, start, stop, n_decayed, settings, numbers,
         theta[i] -= rate_ * m / u
 
 
-def lion(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def lion(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta -= rate (sign(beta_1 m + (1 - beta_1) g) + decay theta)``, then m averages g."""
     beta = _own(momentum, settings[0])
     beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
@@ -259,7 +265,7 @@ def lion(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t
         memory[i] = beta_2 * m + rest_2 * g
 
 
-def rprop(theta, grad, memory, size, start, stop, n_decayed, settings, numbers, t, rate, momentum):
+def rprop(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``eta`` grows by eta_plus while the sign lasts, shrinks and rests where it turns."""
     minus, plus = like(theta, settings[0]), like(theta, settings[1])
     low, high = like(theta, settings[2]), like(theta, settings[3])

@@ -24,6 +24,9 @@ from skgd.compiled.intrinsics import arrive, call, count, gemm, gemv, like, pref
 from skgd.compiled.numbers import EXACT, SUMS, sign
 
 _AHEAD = 16  # rows to ask the memory for in advance
+_CHUNK = 2048  # parameters
+_POLITENESS = 10_000_000  # looks at a counter, before another process may have the processor
+_PATIENCE = 3_000_000  # looks at a counter: about a millisecond
 
 
 class Kernels(NamedTuple):
@@ -36,6 +39,7 @@ class Kernels(NamedTuple):
     optimizer: int  # 0 to stop before the move, with the gradient
     gemm: int  # BLAS's matrix products
     gemv: int
+    give_way: int  # sched_yield of the C library; 0 where there is none
 
 
 class Network(NamedTuple):
@@ -75,16 +79,24 @@ class Terms(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """What the optimizer is told; entry k of `rates` and `momenta` is for step k of this call."""
+    """What the optimizer is told; entry k of an array, but for `settings`, is for step k."""
 
     settings: np.ndarray
     rates: np.ndarray
     momenta: np.ndarray  # nan for the rule's own
-    t: int  # steps taken before this call
+    products: np.ndarray  # of NAdam's momenta before the step
     clip_norm: float  # inf for none
-    average_after: int  # samples; below 0 for no average
-    samples: int  # seen before this call
-    n_averaged: int
+    average_after: int  # samples
+
+
+class Call(NamedTuple):
+    """One stretch of the training: what the first thread tells the others, and gets back."""
+
+    number: np.ndarray  # of calls so far; raised when all else is written
+    over: np.ndarray  # 1 where no call will follow
+    gate: np.ndarray  # arrivals at the meetings of the threads
+    told: np.ndarray  # first batch, steps; steps, rows and averages before; next meeting
+    sums: np.ndarray  # sum of J times rows of the batch; steps taken; last J
 
 
 class State(NamedTuple):
@@ -93,7 +105,6 @@ class State(NamedTuple):
     u: np.ndarray
     theta: np.ndarray  # u itself where the coordinates are theta
     memory: np.ndarray  # (arrays of the rule, parameters), flat
-    numbers: np.ndarray  # (slices, 1)
     before: np.ndarray
     averaged: np.ndarray  # empty for none
 
@@ -112,6 +123,7 @@ class Space(NamedTuple):
     outputs: np.ndarray
     deltas: np.ndarray
     losses: np.ndarray  # (parts, 8): loss, penalty, sum of squares; a cache line each
+    no_intercepts: np.ndarray  # zeros, as many as the widest hidden layer
     old: np.ndarray  # parameters, where an L1 term needs those before the step
     block: int  # rows
 
@@ -131,32 +143,62 @@ def clear(array, start, n):
 
 
 @njit(**EXACT)
-def wait(gate, n_threads, meeting):
+def wait(gate, n_threads, meeting, kernels):
     """Wait until all threads are here, for the `meeting`-th time; return the next number."""
     if n_threads > 1:
         arrive(gate)
+        spins = 0
         while count(gate) < n_threads * meeting:
-            pass
+            spins += 1
+            if spins > _POLITENESS and kernels.give_way:  # another process may need the processor
+                call(kernels.give_way, (spins,))
     return meeting + 1
 
 
 @njit(nogil=True, **EXACT)
-def steps(thread, n_threads, gate, first, kernels, network, rows, terms, rule, state, space, sums):
-    """Take the steps from batch `first` of an epoch on, as many as there are rates.
+def take_part(thread, seen, n_threads, call_, kernels, network, rows, terms, rule, state, space):
+    """Take part in the stretches of a training: in the next one as thread 0, else in all.
 
-    ``sums[0]`` gets the sum of J times the rows of its batch, ``sums[1]`` the steps taken,
-    ``sums[2]`` J of the last batch: a J that is not finite ends the steps before the move. Without
-    an optimizer the first batch is only evaluated, and ``gradients[0]`` has its gradient by u.
+    A thread beside the first waits for a new call, takes its part, and waits again, so that it
+    stays on its processor; it returns the number of the last call it has seen where it waited for
+    too long, or the training is over.
     """
+    while True:
+        if thread > 0:
+            for _ in range(_PATIENCE):
+                if count(call_.number) != seen:
+                    break
+            if count(call_.number) == seen:
+                return seen
+            seen += 1
+            if call_.over[0]:
+                return seen
+        stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state, space)
+        if thread == 0:
+            return 0
+
+
+@njit(**EXACT)
+def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state, space):
+    """Take the steps from batch `first` of an epoch on.
+
+    Without an optimizer the first batch is only evaluated, and ``gradients[0]`` has its gradient
+    by u. A J that is not finite ends the steps before the move.
+    """
+    gate, sums, first, n_steps = call_.gate, call_.sums, call_.told[0], call_.told[1]
+    t, samples, n_averaged, meeting = call_.told[2], call_.told[3], call_.told[4], call_.told[5]
     n_parts, size = space.gradients.shape
     gradient = space.gradients[0]
     moved_coordinates = state.theta.size > 0
     theta = state.theta if moved_coordinates else state.u
-    meeting, total, samples, n_averaged = 1, 0.0, rule.samples, rule.n_averaged
-    n_steps = rule.rates.size
+    total = 0.0
+    # Where nothing else is asked of the gradient as a whole, a chunk of it is added up and used
+    # while it is in the cache.
+    whole = moved_coordinates or terms.l1.size > 0 or rule.clip_norm < math.inf
+    at_once = kernels.optimizer != 0 and not whole
     if moved_coordinates and thread == 0:
         to_theta(state.u, theta, network, terms)
-    meeting = wait(gate, n_threads, meeting)
+    meeting = wait(gate, n_threads, meeting, kernels)
     for step in range(n_steps):
         start = (first + step) * rows.batch_size
         n = min(rows.batch_size, rows.n - start)
@@ -165,36 +207,15 @@ def steps(thread, n_threads, gate, first, kernels, network, rows, terms, rule, s
             space.losses[part, 0] = differentiate(
                 part, lo, hi, 1.0 / n, kernels, network, rows, theta, space
             )
-        meeting = wait(gate, n_threads, meeting)
-        for part in range(thread, n_parts, n_threads):
-            lo, hi = size * part // n_parts, size * (part + 1) // n_parts
-            space.losses[part, 1] = add_up(lo, hi, theta, terms, network, space.gradients)
-        meeting = wait(gate, n_threads, meeting)
-        if moved_coordinates:
-            if thread == 0:
-                pull_back(gradient, network, terms)
-            meeting = wait(gate, n_threads, meeting)
-        if terms.l1.size or rule.clip_norm < math.inf:
-            for part in range(thread, n_parts, n_threads):
-                lo, hi = size * part // n_parts, size * (part + 1) // n_parts
-                prepare(part, lo, hi, state.u, gradient, terms, network, space)
-            meeting = wait(gate, n_threads, meeting)
+        meeting = wait(gate, n_threads, meeting, kernels)
         loss = 0.0
         for part in range(n_parts):
-            loss += space.losses[part, 0] + space.losses[part, 1]
-        if kernels.optimizer == 0 or not math.isfinite(loss):
+            loss += space.losses[part, 0]
+        if kernels.optimizer and not math.isfinite(loss):
             if thread == 0:
-                sums[2] = loss
+                sums[2], call_.told[5] = loss, meeting
             return
-        total += loss * n
         samples += n
-        shrink = 1.0
-        if rule.clip_norm < math.inf:
-            norm = 0.0
-            for part in range(n_parts):
-                norm += space.losses[part, 2]
-            norm = math.sqrt(norm)
-            shrink = rule.clip_norm / norm if norm > rule.clip_norm else 1.0
         mean_of = 0
         if state.averaged.size:
             n_averaged += samples >= rule.average_after
@@ -202,15 +223,51 @@ def steps(thread, n_threads, gate, first, kernels, network, rows, terms, rule, s
         last = start + n == rows.n
         for part in range(thread, n_parts, n_threads):
             lo, hi = size * part // n_parts, size * (part + 1) // n_parts
-            move(part, lo, hi, step, shrink, mean_of, last, kernels, network, terms, rule, state,
-                 space)  # fmt: skip
-        meeting = wait(gate, n_threads, meeting)
+            space.losses[part, 1] = 0.0
+            for a in range(lo, hi, _CHUNK):
+                b = min(a + _CHUNK, hi)
+                space.losses[part, 1] += add_up(a, b, theta, terms, network, space.gradients)
+                if at_once:
+                    move(a, b, step, t, 1.0, mean_of, last, kernels, network, terms, rule, state,
+                         space)  # fmt: skip
+        meeting = wait(gate, n_threads, meeting, kernels)
+        if moved_coordinates:
+            if thread == 0:
+                pull_back(gradient, network, terms)
+            meeting = wait(gate, n_threads, meeting, kernels)
+        if terms.l1.size or rule.clip_norm < math.inf:
+            for part in range(thread, n_parts, n_threads):
+                lo, hi = size * part // n_parts, size * (part + 1) // n_parts
+                prepare(part, lo, hi, state.u, gradient, terms, network, space)
+            meeting = wait(gate, n_threads, meeting, kernels)
+        for part in range(n_parts):
+            loss += space.losses[part, 1]
+        if kernels.optimizer == 0 or not math.isfinite(loss):
+            if thread == 0:
+                sums[2], call_.told[5] = loss, meeting
+            return
+        total += loss * n
+        if not at_once:
+            shrink = 1.0
+            if rule.clip_norm < math.inf:
+                norm = 0.0
+                for part in range(n_parts):
+                    norm += space.losses[part, 2]
+                norm = math.sqrt(norm)
+                shrink = rule.clip_norm / norm if norm > rule.clip_norm else 1.0
+            for part in range(thread, n_parts, n_threads):
+                lo, hi = size * part // n_parts, size * (part + 1) // n_parts
+                move(lo, hi, step, t, shrink, mean_of, last, kernels, network, terms, rule, state,
+                     space)  # fmt: skip
+            meeting = wait(gate, n_threads, meeting, kernels)
         if moved_coordinates:
             if thread == 0:
                 to_theta(state.u, theta, network, terms)
-            meeting = wait(gate, n_threads, meeting)
+            meeting = wait(gate, n_threads, meeting, kernels)
         if thread == 0:
             sums[0], sums[1], sums[2] = total, step + 1, loss
+    if thread == 0:
+        call_.told[5] = meeting
 
 
 # ----------------------------------------------------------- the gradient of a part of the batch
@@ -252,11 +309,12 @@ def of_block(part, start, m, share, kernels, network, rows, theta, space, add):
             sparse_product(start, m, rows, W, p, q, network.linear, z)
         else:
             product(kernels, X, W, m, p, q, network.linear, z)
-        if network.intercepts:
-            add_rows(z, theta[b : b + q], m, q)
+        intercepts = theta[b : b + q] if network.intercepts else space.no_intercepts
         if layer < n_layers - 1:
-            call(kernels.forward[layer], (z, space.outputs[part][offset:], m * q))
+            call(kernels.forward[layer], (z, intercepts, space.outputs[part][offset:], m, q))
             offset += m * q
+        elif network.intercepts:
+            add_rows(z, intercepts, m, q)
         w += p * q
         b += q
 
@@ -519,7 +577,7 @@ def prepare(part, lo, hi, u, gradient, terms, network, space):
 
 
 @njit(**EXACT)
-def move(part, lo, hi, step, shrink, mean_of, last, kernels, network, terms, rule, state, space):
+def move(lo, hi, step, t, shrink, mean_of, last, kernels, network, terms, rule, state, space):
     """Let the optimizer move a slice of u; keep the average, and what was there before."""
     u, gradient = state.u, space.gradients[0]
     if last:
@@ -530,7 +588,7 @@ def move(part, lo, hi, step, shrink, mean_of, last, kernels, network, terms, rul
     call(
         kernels.optimizer,
         (u, gradient, state.memory, u.size, lo, hi, network.n_weights, rule.settings,
-         state.numbers[part], rule.t + step + 1, rule.rates[step], rule.momenta[step]),
+         rule.products[step], t + step + 1, rule.rates[step], rule.momenta[step]),
     )  # fmt: skip
     if terms.l1.size:
         for i in range(lo, min(hi, network.n_weights)):

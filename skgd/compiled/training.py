@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import math
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -19,7 +18,8 @@ from skgd._threads import allowed_threads
 from skgd.activations import ACTIVATIONS
 from skgd.compiled import compiler, steps
 from skgd.compiled.losses import LOSS_KERNELS
-from skgd.compiled.optimizers import OPTIMIZER_KERNELS
+from skgd.compiled.optimizers import OPTIMIZER_KERNELS, warmed_up
+from skgd.compiled.team import Team
 from skgd.coordinates import Coordinates
 from skgd.losses import LOSSES
 from skgd.models import FeedForward
@@ -29,7 +29,7 @@ from skgd.optimizers import OPTIMIZERS
 _CACHE = 2**19  # bytes that a block of rows may take, with all that is computed from it
 _LEAST_BLOCK, _LARGEST_BLOCK = 64, 2048  # rows
 _PART = 10e-6  # seconds of work that are worth a thread of their own
-_SEGMENT = 0.2  # seconds after which Python may look for Ctrl-C
+_STRETCH = 0.2  # seconds after which Python may look for Ctrl-C
 
 
 def name_in(table: dict[str, type], component: Any) -> str | None:
@@ -46,8 +46,22 @@ def seconds_of_step(model: FeedForward, X: Any, n_rows: int) -> float:
     return flops / 4e10 + fetched + 1e-9 * model.n_parameters
 
 
+def _address_of(name: str) -> int:
+    """Address of a function of the C library; 0 where it is not there."""
+    try:
+        return ctypes.cast(getattr(ctypes.CDLL(None), name), ctypes.c_void_p).value or 0
+    except (AttributeError, OSError, TypeError):
+        return 0
+
+
+_GIVE_WAY = _address_of("sched_yield")
+
+
 class _Bound:
-    """An objective and its data as the compiled steps want them, with room to work in."""
+    """An objective and its data as the compiled steps want them, with room to work in.
+
+    All arrays are made once: the threads of the team hold on to them.
+    """
 
     def __init__(
         self,
@@ -55,88 +69,53 @@ class _Bound:
         coordinates: Coordinates,
         data: Batch,
         *,
-        gathers: bool,
+        order: np.ndarray,
         n: int,
         batch_size: int,
+        rule: steps.Rule,
         optimizer: Any,
+        u: np.ndarray,
+        **arrays: np.ndarray,
     ) -> None:
-        self.dtype = np.dtype(data.X.dtype)
-        model = objective.model
-        self._drive = compiler.driver(self.dtype)
+        model, dtype = objective.model, np.dtype(data.X.dtype)
+        none = np.empty(0, dtype)
         self._data = data  # whose memory the arrays below point into
-        self._n, self._batch_size = n, batch_size
-        self.set_rows(data, np.empty(0, np.int32))
-        self._kernels = _kernels(objective, optimizer, self.dtype)
-        self._network = steps.Network(
-            sizes=np.array([model.n_features, *model.hidden_layer_sizes, model.n_outputs]),
-            intercepts=int(model.fit_intercept),
-            linear=int(model.linear_shape is not None),
-            n_weights=model.n_weights,
-        )
-        self._terms = _terms(objective, coordinates, self.dtype)
+        terms = _terms(objective, coordinates, dtype)
         n_parts = _n_parts(model, data.X, batch_size)
-        self.space = _space(model, data, gathers, batch_size, n_parts, self._terms)
-        self.n_threads = min(allowed_threads(), n_parts)
-        self._theta = np.empty(0 if coordinates.identity else model.n_parameters, self.dtype)
-
-    def set_rows(self, data: Batch, order: np.ndarray) -> None:
-        """Take these rows, in this order."""
-        none = np.empty(0, self.dtype)
-        X = data.X
-        is_sparse = sparse.issparse(X)
-        self.rows = steps.Rows(
-            X=none if is_sparse else _flat(X),
-            values=_flat(X.data) if is_sparse else none,
-            indices=_flat(X.indices) if is_sparse else np.empty(0, np.int32),
-            indptr=X.indptr.astype(np.int64) if is_sparse else np.empty(0, np.int64),
-            is_sparse=int(is_sparse),
-            y=_flat(data.y),
-            weight=none if data.weight is None else _flat(data.weight),
-            order=order,
-            n=self._n,
-            batch_size=self._batch_size,
+        self.space = _space(model, data, order.size > 0, batch_size, n_parts, terms)
+        call = steps.Call(
+            number=np.zeros(8, np.int64),
+            over=np.zeros(8, np.int64),
+            gate=np.zeros(8, np.int64),
+            told=np.array([0, 0, 0, 0, 0, 1, 0, 0]),
+            sums=np.zeros(3),
         )
-
-    def run(
-        self, first: int, rule: steps.Rule, state: steps.State, pool: ThreadPoolExecutor | None
-    ) -> np.ndarray:
-        """Run the steps on all threads; returns sums (see `steps.steps`)."""
-        sums = np.zeros(3)
-        gate = np.zeros(8, np.int64)
-
-        def thread(number: int) -> None:
-            self._drive(
-                number, self.n_threads, gate, first, self._kernels, self._network, self.rows,
-                self._terms, rule, state, self.space, sums,
-            )  # fmt: skip
-
-        if pool is None or self.n_threads == 1:
-            self._alone(first, rule, state, sums)
-            return sums
-        others = [pool.submit(thread, number) for number in range(1, self.n_threads)]
-        thread(0)
-        for other in others:
-            other.result()
-        return sums
-
-    def _alone(self, first: int, rule: steps.Rule, state: steps.State, sums: np.ndarray) -> None:
-        self._drive(
-            0, 1, np.zeros(1, np.int64), first, self._kernels, self._network, self.rows,
-            self._terms, rule, state, self.space, sums,
-        )  # fmt: skip
-
-    def state(self, u: np.ndarray, **arrays: np.ndarray) -> steps.State:
-        """Return the arrays that steps change; empty where they are not given."""
-        none = np.empty(0, self.dtype)
-        numbers = np.zeros((self.space.gradients.shape[0], 1))
-        given = {"memory": none, "numbers": numbers, "before": none, "averaged": none} | arrays
-        return steps.State(u=u, theta=self._theta, **given)
-
-    def pool(self) -> ThreadPoolExecutor | None:
-        """Threads beside the calling one, for one training."""
-        if self.n_threads == 1:
-            return None
-        return ThreadPoolExecutor(self.n_threads - 1, thread_name_prefix="skgd")
+        n_threads = min(allowed_threads(), n_parts)
+        drive = compiler.driver(dtype)
+        arguments = (
+            call,
+            _kernels(objective, optimizer, dtype),
+            steps.Network(
+                sizes=np.array([model.n_features, *model.hidden_layer_sizes, model.n_outputs]),
+                intercepts=int(model.fit_intercept),
+                linear=int(model.linear_shape is not None),
+                n_weights=model.n_weights,
+            ),
+            _rows(data, order, n, batch_size),
+            terms,
+            rule,
+            steps.State(
+                u=u,
+                theta=none if coordinates.identity else np.empty_like(u),
+                memory=arrays.get("memory", none),
+                before=arrays.get("before", none),
+                averaged=arrays.get("averaged", none),
+            ),
+            self.space,
+        )
+        self.team = Team(
+            n_threads, lambda thread, seen: drive(thread, seen, n_threads, *arguments), call
+        )
 
 
 class CompiledEpochs:
@@ -161,92 +140,103 @@ class CompiledEpochs:
         self.rate = plan.learning_rate
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
-        if plan.average_from is not None and progress.averaged is None:
-            progress.averaged = u.copy()
+        arrays = {"before": self.before_last_step}
+        if plan.average_from is not None:
+            progress.averaged = u.copy() if progress.averaged is None else progress.averaged
+            arrays["averaged"] = progress.averaged
+        self._n_steps = math.ceil(batches.n / batches.size)
+        seconds = seconds_of_step(objective.model, batches.data.X, batches.size)
+        self._longest = min(self._n_steps, max(1, int(_STRETCH / seconds)))
+        names = OPTIMIZER_KERNELS[name_in(OPTIMIZERS, plan.optimizer) or ""][1]
+        self._rule = steps.Rule(
+            settings=np.array([float(getattr(plan.optimizer, name)) for name in names] or [0.0]),
+            rates=np.empty(self._longest),
+            momenta=np.empty(self._longest),
+            products=np.ones(self._longest + 1),
+            clip_norm=math.inf if plan.clip_norm is None else float(plan.clip_norm),
+            average_after=plan.average_from or 0,
+        )
+        self._order = np.empty(0 if batches.in_order else batches.n, np.int32)
         self._bound = _Bound(
             objective,
             progress.coordinates,
             batches.data,
-            gathers=not batches.in_order,
+            order=self._order,
             n=batches.n,
             batch_size=batches.size,
+            rule=self._rule,
             optimizer=plan.optimizer,
+            u=u,
+            memory=_as_one_array(progress.optimizer_state, u),
+            **arrays,
         )
-        self._memory = _as_one_array(progress.optimizer_state, u)
-        names = OPTIMIZER_KERNELS[name_in(OPTIMIZERS, plan.optimizer) or ""][1]
-        self._settings = np.array([float(getattr(plan.optimizer, name)) for name in names] or [0.0])
-        self._n_steps = math.ceil(batches.n / batches.size)
-        seconds = seconds_of_step(objective.model, batches.data.X, batches.size)
-        self._segment = max(1, int(_SEGMENT / seconds))
-        self._pool = self._bound.pool()
 
     def close(self) -> None:
         """End the threads."""
-        if self._pool is not None:
-            self._pool.shutdown()
+        self._bound.team.close()
 
     def run(self, progress: Any) -> float:
         """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
-        self._bound.set_rows(self.batches.data, self._order(progress.epoch))
+        if not self.batches.in_order:
+            self._order[:] = self.batches.order(progress.epoch)[: self.batches.n]
         total, first = 0.0, 0
         while first < self._n_steps:
-            n = min(self._segment, self._n_steps - first)
+            n = min(self._longest, self._n_steps - first)
             if progress.first_loss is None:
                 n = 1
-            sums, loss = self._steps(first, n, progress)
+            of_rows, loss = self._stretch(first, n, progress)
             if progress.first_loss is None:
                 progress.first_loss = loss
             if not math.isfinite(loss):
                 return loss
-            total += sums
+            total += of_rows
             first += n
         progress.epoch += 1
         progress.rates.append(self.rate)
         return total / self.batches.n
 
-    def _steps(self, first: int, n: int, progress: Any) -> tuple[float, float]:
+    def _stretch(self, first: int, n: int, progress: Any) -> tuple[float, float]:
         """Take n steps; returns the sum of J over their rows, and the last J."""
-        schedule, plan = self.plan.schedule, self.plan
-        told = range(progress.step, progress.step + n)
-        if schedule.watches_loss:
-            factors = [schedule(progress.step, plan.n_steps, progress.losses)] * n
-        else:
-            factors = [schedule(step, plan.n_steps, progress.losses) for step in told]
-        momenta = [schedule.momentum(step, plan.n_steps) for step in told]
-        rule = steps.Rule(
-            settings=self._settings,
-            rates=np.array(factors) * plan.learning_rate,
-            momenta=np.array([math.nan if m is None else m for m in momenta], dtype=float),
-            t=progress.optimizer_state["t"],
-            clip_norm=math.inf if plan.clip_norm is None else float(plan.clip_norm),
-            average_after=-1 if plan.average_from is None else plan.average_from,
-            samples=progress.samples,
-            n_averaged=progress.n_averaged,
+        self._tell_rule(n, progress)
+        state = progress.optimizer_state
+        of_rows, done, loss = self._bound.team.run(
+            first, n, state["t"], progress.samples, progress.n_averaged
         )
-        numbers = np.full(
-            (self._bound.space.gradients.shape[0], 1),
-            progress.optimizer_state.get("mu_product", 0.0),
-        )
-        none = np.empty(0, self._bound.dtype)
-        state = self._bound.state(
-            progress.u,
-            memory=self._memory,
-            numbers=numbers,
-            before=self.before_last_step,
-            averaged=none if progress.averaged is None else progress.averaged,
-        )
-        sums = self._bound.run(first, rule, state, self._pool)
-        done = int(sums[1])
-        if "mu_product" in progress.optimizer_state:
-            progress.optimizer_state["mu_product"] = float(numbers[0, 0])
-        progress.optimizer_state["t"] += done
-        evaluated = done if math.isfinite(sums[2]) else done + 1
+        done = int(done)
+        if "mu_product" in state:
+            state["mu_product"] = float(self._rule.products[done])
+        state["t"] += done
+        evaluated = done if math.isfinite(loss) else done + 1
         progress.gradient_evaluations += evaluated
         progress.loss_evaluations += evaluated
         self._count_rows(first, done, progress)
         if done:
-            self.rate = float(rule.rates[done - 1])
-        return float(sums[0]), float(sums[2])
+            self.rate = float(self._rule.rates[done - 1])
+        return float(of_rows), float(loss)
+
+    def _tell_rule(self, n: int, progress: Any) -> None:
+        """Ask the schedule for the rates and momenta of the next n steps."""
+        schedule, n_steps, rule = self.plan.schedule, self.plan.n_steps, self._rule
+        told = range(progress.step, progress.step + n)
+        if schedule.watches_loss:  # it moves between epochs only
+            rule.rates[:n] = schedule(progress.step, n_steps, progress.losses)
+        else:
+            rule.rates[:n] = [schedule(step, n_steps, progress.losses) for step in told]
+        rule.rates[:n] *= self.plan.learning_rate
+        momenta = [schedule.momentum(step, n_steps) for step in told]
+        rule.momenta[:n] = [math.nan if momentum is None else momentum for momentum in momenta]
+        state = progress.optimizer_state
+        if "mu_product" in state:
+            rule.products[: n + 1] = self._products(momenta, state)
+
+    def _products(self, momenta: list[float | None], state: dict[str, Any]) -> np.ndarray:
+        """Products of NAdam's momenta before each step, and after the last."""
+        optimizer = self.plan.optimizer
+        products = [state["mu_product"]]
+        for t, beta_1 in enumerate(momenta, start=state["t"] + 1):
+            beta_1 = optimizer.beta_1 if beta_1 is None else beta_1
+            products.append(products[-1] * warmed_up.py_func(beta_1, t, optimizer.momentum_decay))
+        return np.array(products)
 
     def _count_rows(self, first: int, done: int, progress: Any) -> None:
         """Count the steps that were taken, their rows, and those that were averaged."""
@@ -259,10 +249,6 @@ class CompiledEpochs:
             after = before + np.minimum(np.arange(1, done + 1) * size, seen)
             progress.n_averaged += int((after >= self.plan.average_from).sum())
 
-    def _order(self, epoch: int) -> np.ndarray:
-        order = self.batches.order(epoch)
-        return np.empty(0, np.int32) if order is None else order.astype(np.int32, copy=False)
-
 
 class CompiledGradient:
     """A gradient source, bound to an objective: the same derivative in one pass over the rows."""
@@ -271,8 +257,6 @@ class CompiledGradient:
 
     def __init__(self, objective: Objective, coordinates: Coordinates) -> None:
         self._objective, self._coordinates = objective, coordinates
-        one = np.ones(1)
-        self._rule = steps.Rule(one, one, one, 0, math.inf, -1, 0, 0)
         self._data: Batch | None = None
 
     def resume(self, step: int) -> None:
@@ -281,24 +265,32 @@ class CompiledGradient:
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         """Return smooth J at theta(u) and write its gradient by u into `gradient`."""
         if batch is not self._data:
-            self._bind(batch)
-        u = np.ascontiguousarray(u, dtype=self._bound.dtype)
-        sums = self._bound.run(0, self._rule, self._bound.state(u), self._pool)
+            self._bind(batch, u)
+        self._u[:] = u
+        loss = self._bound.team.run(0, 1, 0, 0, 0)[2]
         gradient[...] = self._bound.space.gradients[0]
-        return float(sums[2])
+        return float(loss)
 
-    def _bind(self, batch: Batch) -> None:
-        n = batch.X.shape[0]
+    def close(self) -> None:
+        """End the threads."""
+        if self._data is not None:
+            self._bound.team.close()
+
+    def _bind(self, batch: Batch, u: np.ndarray) -> None:
+        self.close()
+        self._u, n, one = u.copy(), batch.X.shape[0], np.ones(2)
         self._bound = _Bound(
             self._objective,
             self._coordinates,
             batch,
-            gathers=False,
+            order=np.empty(0, np.int32),
             n=n,
             batch_size=n,
+            rule=steps.Rule(one, one, one, one, math.inf, 0),
             optimizer=None,
+            u=self._u,
         )
-        self._data, self._pool = batch, self._bound.pool()
+        self._data = batch
 
 
 def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> steps.Kernels:
@@ -320,6 +312,24 @@ def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> steps.Ker
         optimizer=move,
         gemm=get_cython_function_address("scipy.linalg.cython_blas", f"{letter}gemm"),
         gemv=get_cython_function_address("scipy.linalg.cython_blas", f"{letter}gemv"),
+        give_way=_GIVE_WAY,
+    )
+
+
+def _rows(data: Batch, order: np.ndarray, n: int, batch_size: int) -> steps.Rows:
+    X, none = data.X, np.empty(0, data.X.dtype)
+    is_sparse = sparse.issparse(X)
+    return steps.Rows(
+        X=none if is_sparse else _flat(X),
+        values=_flat(X.data) if is_sparse else none,
+        indices=_flat(X.indices) if is_sparse else np.empty(0, np.int32),
+        indptr=X.indptr.astype(np.int64) if is_sparse else np.empty(0, np.int64),
+        is_sparse=int(is_sparse),
+        y=_flat(data.y),
+        weight=none if data.weight is None else _flat(data.weight),
+        order=order,
+        n=n,
+        batch_size=batch_size,
     )
 
 
@@ -379,6 +389,7 @@ def _space(
         outputs=room(hidden),
         deltas=room(hidden),
         losses=np.empty((n_parts, 8)),
+        no_intercepts=np.zeros(max(model.hidden_layer_sizes, default=0), dtype),
         old=np.empty(model.n_weights if terms.l1.size else 0, dtype),
         block=block,
     )
