@@ -65,11 +65,18 @@ def check_parameters(estimator: Any) -> Components:
         loss=loss,
         source=resolve("gradient", gradient, GRADIENTS, GradientSource, extra=("auto",)),
         optimizer=resolve_optimizer(estimator.optimizer),
-        schedule=resolve_schedule(estimator.schedule),
+        schedule=_resolve_schedule(estimator.schedule),
         penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
     )
     _check_together(estimator, components)
     return components
+
+
+def _resolve_schedule(schedule: Any) -> Schedule:
+    """Return the schedule object; for "auto", which the data will settle, the constant one."""
+    if isinstance(schedule, str) and schedule == "auto":
+        schedule = "constant"
+    return resolve_schedule(schedule, extra=("auto",))
 
 
 def resolve_loss(loss: Any, task: str, name: str) -> Loss:

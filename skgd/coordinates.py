@@ -31,7 +31,8 @@ from skgd.losses import Loss
 from skgd.models import FeedForward, Layers
 from skgd.objective import Batch
 
-_CHUNK = 2**14  # numbers: small enough for the cache
+_CHUNK = 2**16  # numbers: small enough for the cache
+_SAMPLE = 1000  # rows
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def column_statistics(
     mean, scale : ndarray of shape (p,), in the dtype of X
         The scale of a constant column is its value, so that later rows are in proportion.
     """
-    mean, variance = _moments(X, weight, np.ones(X.shape[1]), centred)
+    mean, variance = _moments(X, weight, None, centred)
     deviation = np.sqrt(variance)
     if not np.isfinite(variance).all():  # squares beyond the largest number
         largest = abs(X).max(axis=0)
@@ -174,20 +175,38 @@ def column_statistics(
 
 
 def _moments(
-    X: Any, weight: np.ndarray | None, unit: np.ndarray, centred: bool
+    X: Any, weight: np.ndarray | None, unit: np.ndarray | None, centred: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and variance of the columns of ``X / unit``, in float64."""
     if sparse.issparse(X):
-        if (unit != 1.0).any():
+        if unit is not None:
             X = X.multiply(1.0 / unit).tocsr()
         mean, variance = mean_variance_axis(X, axis=0, weights=weight)
         mean = mean.astype(np.float64)
         variance = np.maximum(variance, 0.0, dtype=np.float64)  # rounding may go below
         return (mean, variance) if centred else (np.zeros_like(mean), variance + mean**2)
-    mean = np.zeros(X.shape[1])
+
+    # One pass over X. The squares are those of the distances from the mean of a few rows: about
+    # zero, a column far from it would lose its variance to rounding.
+    def scaled(rows: slice) -> np.ndarray:
+        return X[rows] if unit is None else X[rows] / unit
+
+    about: np.ndarray = np.zeros(X.shape[1])
     if centred:
-        mean = _weighted_mean(lambda rows: X[rows] / unit, X.shape, weight)
-    return mean, _weighted_mean(lambda rows: np.square(X[rows] / unit - mean), X.shape, weight)
+        few = slice(None, None, -(-X.shape[0] // _SAMPLE))
+        about = scaled(few).mean(axis=0, dtype=np.float64)
+    first, second, mass = np.zeros_like(about), np.zeros_like(about), 0.0
+    for rows in gen_batches(X.shape[0], max(1, _CHUNK // X.shape[1])):
+        distance = scaled(rows) - about
+        w = np.ones(len(distance)) if weight is None else weight[rows].astype(np.float64)
+        first += w @ distance
+        distance *= distance
+        second += w @ distance
+        mass += w.sum()
+    if not centred:
+        return about, second / mass
+    first /= mass
+    return about + first, np.maximum(second / mass - first**2, 0.0)
 
 
 def output_statistics(

@@ -255,6 +255,8 @@ def descend(
     """
     solver = isinstance(plan.optimizer, LBFGS)
     walk = _solve if solver else partial(_walk, engine=engine or Epochs)
+    if plan.average_from is None:  # an earlier pass may have averaged
+        progress.averaged, progress.n_averaged = None, 0
     start = progress.u.copy()
     some_rows = batches.first()
 

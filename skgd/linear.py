@@ -120,9 +120,11 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         "auto" descends in centred, scaled coordinates with a rate found from the data: any
         scale of the columns will do. A number is plain descent in the original
         coordinates, which may diverge on unscaled data.
-    schedule : str, schedule or callable, default="constant"
+    schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``.
+        function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
+        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
+        hundred steps: J then comes to its minimum, and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -219,7 +221,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         gradient: str | GradientSource = "auto",
         optimizer: Any = "nesterov",
         learning_rate: float | str = "auto",
-        schedule: Any = "constant",
+        schedule: Any = "auto",
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
@@ -286,9 +288,11 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         "auto" descends in centred, scaled coordinates with a rate found from the data: any
         scale of the columns will do. A number is plain descent in the original
         coordinates, which may diverge on unscaled data.
-    schedule : str, schedule or callable, default="constant"
+    schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``.
+        function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
+        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
+        hundred steps: J then comes to its minimum, and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -389,7 +393,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         gradient: str | GradientSource = "auto",
         optimizer: Any = "nesterov",
         learning_rate: float | str = "auto",
-        schedule: Any = "constant",
+        schedule: Any = "auto",
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,

@@ -135,9 +135,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         "auto" descends in centred, scaled coordinates with a rate found from the data: any
         scale of the columns will do. A number is plain descent in
         the original coordinates.
-    schedule : str, schedule or callable, default="constant"
+    schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``.
+        function ``(step, n_steps) -> factor``. "auto" is constant for a network.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -244,7 +244,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         gradient: str | GradientSource = "auto",
         optimizer: Any = "adam",
         learning_rate: float | str = "auto",
-        schedule: Any = "constant",
+        schedule: Any = "auto",
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
@@ -317,9 +317,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         "auto" descends in centred, scaled coordinates with a rate found from the data: any
         scale of the columns will do. A number is plain
         descent in the original coordinates of X.
-    schedule : str, schedule or callable, default="constant"
+    schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``.
+        function ``(step, n_steps) -> factor``. "auto" is constant for a network.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -423,7 +423,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         gradient: str | GradientSource = "auto",
         optimizer: Any = "adam",
         learning_rate: float | str = "auto",
-        schedule: Any = "constant",
+        schedule: Any = "auto",
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,

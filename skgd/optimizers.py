@@ -54,6 +54,9 @@ class Optimizer(Component, ABC):
     linear_rate: float = 0.1
     network_rate: float = 0.003
 
+    # True when the steps become shorter by themselves, however long they are needed.
+    slows_down: bool = False
+
     # True when the rule compares one gradient with the next, so that both must belong to the same
     # function. The gradients of two mini-batches do not.
     full_batch_only: bool = False
@@ -344,6 +347,7 @@ class Adagrad(Optimizer):
     network_rate = 0.03
     memory = ("s",)
     scale_free = True
+    slows_down = True
 
     def __init__(self, epsilon=1e-10, initial_accumulator_value=0):
         self.epsilon = epsilon

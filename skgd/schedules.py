@@ -85,13 +85,15 @@ class Constant(Schedule):
 
 
 class InvScaling(Schedule):
-    """Falls as a power of time: factor 1 / (1 + step)^power_t.
+    """Falls as a power of time: factor 1 / (1 + step / after)^power_t.
 
     Parameters
     ----------
     power_t : float, default=0.5
         The power, at least 0. Above 1/2 and up to 1, the rates meet the conditions under which
         stochastic approximation converges: their sum is infinite, that of their squares is not.
+    after : float, default=1
+        Steps after which the fall begins in earnest, above 0: there the factor is 1 / 2^power_t.
 
     References
     ----------
@@ -106,16 +108,18 @@ class InvScaling(Schedule):
     [1.0, 0.5, 0.1]
     """
 
-    def __init__(self, power_t=0.5):
+    def __init__(self, power_t=0.5, after=1):
         self.power_t = power_t
+        self.after = after
 
     def check(self):
         """Raise an error that names the wrong parameter, if there is one."""
         check_number("power_t", self.power_t, low=0)
+        check_number("after", self.after, low=0, include="neither")
 
     def __call__(self, step, n_steps, losses=()):
         """Return the factor on the learning rate."""
-        return float((1 + step) ** -self.power_t)
+        return float((1 + step / self.after) ** -self.power_t)
 
 
 class StepDecay(Schedule):
@@ -499,13 +503,17 @@ SCHEDULES: dict[str, type[Schedule]] = {
 }
 
 
-def resolve_schedule(value: str | Schedule | Callable[[int, int], float]) -> Schedule:
+def resolve_schedule(
+    value: str | Schedule | Callable[[int, int], float], extra: tuple[str, ...] = ()
+) -> Schedule:
     """Turn what the user gave as `schedule` into a schedule whose settings are checked.
 
     Parameters
     ----------
     value : str, Schedule or callable
         The name of a row of `SCHEDULES`, an object, or a function (step, n_steps) -> factor.
+    extra : tuple of str, default=()
+        Further words that the caller takes, for its error message.
 
     Returns
     -------
@@ -533,7 +541,7 @@ def resolve_schedule(value: str | Schedule | Callable[[int, int], float]) -> Sch
                 f"{type(value).__name__}."
             )
         value = FromCallable(value)
-    return resolve("schedule", value, SCHEDULES, Schedule)
+    return resolve("schedule", value, SCHEDULES, Schedule, extra=extra)
 
 
 def _cosine(first: float, last: float, part: float) -> float:

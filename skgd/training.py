@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass
 from numbers import Integral
 from typing import Any
@@ -17,7 +18,7 @@ from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
-from skgd.rates import automatic_rate
+from skgd.rates import automatic_rate, automatic_schedule
 
 _AUTO_BATCH = 256  # rows
 
@@ -86,16 +87,25 @@ class Training:
     def run(self, monitor: descent.Monitor | None = None) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)
-        gradient_of, engine = self.gradient_of, None
-        if self.engine == "numba":
-            from skgd.compiled.training import CompiledEpochs, CompiledGradient  # loads numba
+        gradient_of: GradientFunction = self.gradient_of
+        engine: descent.Engine | None = None
+        with ExitStack() as closing:
+            if self.engine == "numba":
+                from skgd.compiled.training import CompiledEpochs, CompiledGradient  # loads numba
 
-            engine = CompiledEpochs
-            if isinstance(self.plan.optimizer, LBFGS):
-                gradient_of = CompiledGradient(self.objective, self.progress.coordinates)
-        descent.descend(
-            self.objective, gradient_of, batches, self.plan, self.progress, monitor, engine=engine
-        )
+                engine = CompiledEpochs
+                if isinstance(self.plan.optimizer, LBFGS):
+                    gradient_of = CompiledGradient(self.objective, self.progress.coordinates)
+                    closing.callback(gradient_of.close)
+            descent.descend(
+                self.objective,
+                gradient_of,
+                batches,
+                self.plan,
+                self.progress,
+                monitor,
+                engine=engine,
+            )
 
 
 def prepare(
@@ -252,12 +262,15 @@ def _plan(
             rate /= components.source.mean_square(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
+    schedule = components.schedule
+    if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
+        schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n)
     average = estimator.average
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     return descent.Plan(
         optimizer=optimizer,
-        schedule=components.schedule,
+        schedule=schedule,
         learning_rate=float(rate),
         batch_size=batch_size,
         max_iter=max_iter,
@@ -273,6 +286,10 @@ def _plan(
         verbose=bool(estimator.verbose),
         drop_last=drop_last,
     )
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == "auto"
 
 
 def _where_nan(wrong: np.ndarray, y: np.ndarray, raw: np.ndarray) -> str:

@@ -433,7 +433,7 @@ def test_an_interrupt_keeps_what_was_learned(cls, at, settings):
         assert value(model, X, y) < value_at_start(model, X, y)
     model.set_params(schedule="constant")
     train(model, X, y)
-    fresh = make(cls, optimizer="adam", **INTERRUPTED[settings])
+    fresh = make(cls, schedule="constant", optimizer="adam", **INTERRUPTED[settings])
     train(fresh, X, y)
     np.testing.assert_array_equal(model.parameters_, fresh.parameters_)
 

@@ -96,5 +96,6 @@ def test_every_parameter_of_scikit_learn_is_on_the_page():
 
 def test_every_module_has_a_line_in_contributing():
     text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    for module in (ROOT / "skgd").glob("*.py"):
-        assert module.name == "__init__.py" or f"\n| `{module.name}` |" in text, module.name
+    for module in (ROOT / "skgd").rglob("*.py"):
+        name = module.relative_to(ROOT / "skgd").as_posix()
+        assert module.name == "__init__.py" or f"\n| `{name}` |" in text, name

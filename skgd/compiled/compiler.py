@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numba
 import numpy as np
@@ -67,7 +68,7 @@ class _OfUser(caching.UserWideCacheLocator):
 
 
 class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes = [_Beside, _OfUser]
+    _locator_classes: ClassVar = [_Beside, _OfUser]
 
 
 class _Cache(caching.FunctionCache):
@@ -76,10 +77,8 @@ class _Cache(caching.FunctionCache):
     _impl_class = _Impl
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        try:
+        with suppress(OSError):  # compiled for this process only
             super().save_overload(sig, data)
-        except OSError:
-            pass  # compiled for this process only
 
 
 def _cache_of(function: Callable[..., Any]) -> Any:
@@ -104,7 +103,7 @@ def _argument_types(words: str, dtype: np.dtype) -> list[Any]:
 def address(function: Callable[..., Any], arguments: str, dtype: np.dtype) -> int:
     """Address of a compiled kernel; it is loaded or compiled if need be."""
     signature = (tuple(_argument_types(arguments, dtype)), types.void)
-    kernel = CFunc(function, signature, locals={}, options=dict(EXACT))
+    kernel: Any = CFunc(function, signature, locals={}, options=dict(EXACT))
     kernel._cache = _cache_of(function)
     kernel.compile()
     _KEPT.append(kernel)
@@ -134,11 +133,11 @@ def optimizer_kernel(name: str, dtype: np.dtype) -> int:
 
 
 @cache
-def driver(dtype: np.dtype) -> Callable[..., None]:
+def driver(dtype: np.dtype) -> Callable[..., int]:
     """`steps.take_part`, compiled for a dtype."""
     function = steps.take_part
     arguments = [_driver_types(dtype)[word] for word in _words(function.py_func)]
-    dispatcher = njit(nogil=True, **EXACT)(function.py_func)
+    dispatcher: Any = njit(nogil=True, **EXACT)(function.py_func)
     dispatcher._cache = _cache_of(function.py_func)
     dispatcher.compile(tuple(arguments))
     dispatcher.disable_compile()
@@ -154,7 +153,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
     number = numba.from_dtype(dtype)
     flat, table = (types.Array(number, ndim, "C") for ndim in (1, 2))
     floats, integers = types.float64[::1], types.int64[::1]
-    int_, float_ = types.int64, types.float64
+    int_, float_, numbers = types.int64, types.float64, types.int32[::1]
 
     def group(cls: Any, *kinds: Any) -> Any:
         return types.BaseTuple.from_types(kinds, cls)
@@ -164,20 +163,15 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "n_threads": int_,
         "seen": int_,
         "call_": group(steps.Call, integers, integers, integers, integers, floats),
-        "kernels": group(
-            steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_
-        ),
+        "kernels": group(steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
         "network": group(steps.Network, integers, int_, int_, int_),
         "rows": group(
-            steps.Rows, flat, flat, types.int32[::1], integers, int_, flat, flat,
-            types.int32[::1], int_, int_,
-        ),  # fmt: skip
+            steps.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
+        ),
         "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
         "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_),
         "state": group(steps.State, flat, flat, flat, flat, flat),
-        "space": group(
-            steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_
-        ),
+        "space": group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
     }
 
 

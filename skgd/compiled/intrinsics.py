@@ -7,8 +7,6 @@ from numba import types
 from numba.core import cgutils
 from numba.core.extending import intrinsic
 
-_CACHE_LINE = 64  # bytes
-
 
 @intrinsic
 def float_of_bits(typingctx, bits):
@@ -168,33 +166,20 @@ def count(typingctx, counter):
 
 
 @intrinsic
-def prefetch(typingctx, array, index, n_bytes):
-    """Ask for the memory from entry `index` on, so that it is in the cache when it is read."""
-    signature = types.void(array, types.intp, types.intp)
+def prefetch(typingctx, array, index):
+    """Ask for the cache line of an entry, so that it is there when it is read."""
+    signature = types.void(array, types.intp)
 
     def codegen(context, builder, signature, args):
+        byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
         data = _pointer(context, builder, signature.args[0], args[0])
-        start = builder.bitcast(builder.gep(data, [args[1]]), ir.IntType(8).as_pointer())
-        integer = ir.IntType(32)
+        place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+        kinds = [byte, integer, integer, integer]
         fetch = builder.module.declare_intrinsic(
-            "llvm.prefetch.p0",
-            fnty=ir.FunctionType(
-                ir.VoidType(), [ir.IntType(8).as_pointer(), integer, integer, integer]
-            ),
+            "llvm.prefetch.p0", fnty=ir.FunctionType(ir.VoidType(), kinds)
         )
-        line = builder.alloca(ir.IntType(64))
-        builder.store(ir.Constant(ir.IntType(64), 0), line)
-        check, body, end = (builder.append_basic_block(name) for name in ("check", "body", "end"))
-        builder.branch(check)
-        builder.position_at_end(check)
-        offset = builder.load(line)
-        builder.cbranch(builder.icmp_signed("<", offset, args[2]), body, end)
-        builder.position_at_end(body)
-        settings = [ir.Constant(integer, n) for n in (0, 3, 1)]  # read; keep; data
-        builder.call(fetch, [builder.gep(start, [offset]), *settings])
-        builder.store(builder.add(offset, ir.Constant(ir.IntType(64), _CACHE_LINE)), line)
-        builder.branch(check)
-        builder.position_at_end(end)
+        settings = [ir.Constant(integer, n) for n in (0, 3, 1)]  # to read; to keep; data
+        builder.call(fetch, [place, *settings])
         return context.get_dummy_value()
 
     return signature, codegen

@@ -23,7 +23,9 @@ from numba import njit
 from skgd.compiled.intrinsics import arrive, call, count, gemm, gemv, like, prefetch
 from skgd.compiled.numbers import EXACT, SUMS, sign
 
-_AHEAD = 16  # rows to ask the memory for in advance
+_CACHE_LINE = 64  # bytes
+_NEAR = 1024  # lines that may lie ready for the next batch
+_FEW = 16  # rows
 _CHUNK = 2048  # parameters
 _POLITENESS = 10_000_000  # looks at a counter, before another process may have the processor
 _PATIENCE = 3_000_000  # looks at a counter: about a millisecond
@@ -355,15 +357,29 @@ def take_rows(part, start, m, network, rows, space):
         if rows.weight.size:
             copy(rows.weight, start, weight, 0, m)
         return
+    # Rows at random places are slow to come: those of the next batch are asked for while this one
+    # is worked on, or, where they would fill the cache, the next ones of this block.
+    line = max(1, _CACHE_LINE // rows.y.itemsize)
+    ahead = rows.batch_size if m * p <= _NEAR * line else _FEW
+    known = rows.n if ahead == rows.batch_size else start + m
     for i in range(m):
+        if start + i + ahead < known:
+            row = np.int64(rows.order[start + i + ahead])
+            prefetch(rows.y, row * K)
+            if rows.weight.size:
+                prefetch(rows.weight, row)
+            if not rows.is_sparse:
+                for j in range(0, p, line):
+                    prefetch(rows.X, row * p + j)
+                prefetch(rows.X, row * p + p - 1)
         row = np.int64(rows.order[start + i])
-        copy(rows.y, row * K, targets, i * K, K)
+        for k in range(K):
+            targets[i * K + k] = rows.y[row * K + k]
         if rows.weight.size:
             weight[i] = rows.weight[row]
         if not rows.is_sparse:
-            if i + _AHEAD < m:
-                prefetch(rows.X, rows.order[start + i + _AHEAD] * p, p * rows.X.itemsize)
-            copy(rows.X, row * p, X, i * p, p)
+            for j in range(p):
+                X[i * p + j] = rows.X[row * p + j]
 
 
 @njit(**SUMS)

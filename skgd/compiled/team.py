@@ -11,7 +11,7 @@ import numpy as np
 
 from skgd.compiled.steps import Call
 
-PROCESSOR = 7  # place in `told`
+MEETING, PROCESSOR = 5, 7  # places in `told`
 
 
 class Team:
@@ -46,12 +46,21 @@ class Team:
 
         `told` are the first batch, the steps to take, and the steps, rows and averages before.
         """
-        self._call.told[: len(told)] = told
-        self._call.sums[:] = 0.0
-        self._call.told[PROCESSOR] = _processor()
-        self._ring()
-        self._take_part(0, 0)
-        return self._call.sums.copy()
+        call = self._call
+        call.told[: len(told)] = told
+        call.told[PROCESSOR] = _processor()
+        call.sums[:] = 0.0
+        meeting = call.told[MEETING]
+        try:
+            self._ring()
+            self._take_part(0, 0)
+        except BaseException:
+            # Ctrl-C before the first thread took part: the others wait for it.
+            if call.told[MEETING] == meeting:
+                self._ring_bells()
+                self._take_part(0, 0)
+            raise
+        return call.sums.copy()
 
     def close(self) -> None:
         """End the threads."""
@@ -61,6 +70,9 @@ class Team:
 
     def _ring(self) -> None:
         self._call.number[0] += 1
+        self._ring_bells()
+
+    def _ring_bells(self) -> None:
         for bell in self._bells:
             bell.release()
 
@@ -69,7 +81,7 @@ def _wait_for_calls(
     thread: int, take_part: Callable[[int, int], int], call: Call, bell: threading.Semaphore
 ) -> None:
     seen = 0
-    while not call.over[0] or seen < call.number[0]:
+    while not call.over[0]:
         bell.acquire()
         while bell.acquire(blocking=False):  # calls that were seen without the bell
             pass

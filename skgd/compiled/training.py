@@ -81,6 +81,8 @@ class _Bound:
         none = np.empty(0, dtype)
         self._data = data  # whose memory the arrays below point into
         terms = _terms(objective, coordinates, dtype)
+        if optimizer is None:  # whoever asks for a gradient is given that of smooth J
+            terms = terms._replace(l1=none)
         n_parts = _n_parts(model, data.X, batch_size)
         self.space = _space(model, data, order.size > 0, batch_size, n_parts, terms)
         call = steps.Call(
@@ -411,4 +413,4 @@ def _flat(array: np.ndarray) -> np.ndarray:
     if flat.flags.writeable or not flat.size:
         return flat if flat.size else np.empty(0, array.dtype)
     buffer = (ctypes.c_char * flat.nbytes).from_address(flat.ctypes.data)
-    return np.frombuffer(buffer, dtype=flat.dtype)
+    return np.frombuffer(memoryview(buffer), dtype=flat.dtype)
