@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
+OLD ?= HEAD~1
+NEW ?= HEAD
 
-.PHONY: demo examples test test-slow test-all lint defaults speed gradients clean
+.PHONY: demo examples test test-slow test-all lint bench compare defaults gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -30,9 +32,13 @@ lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-## A small network's training time beside MLPClassifier's.
-speed: $(VENV)/.bench
-	$(BIN)/python benchmarks/speed_digits.py
+## skgd beside its peers, in one run: networks, linear models, predictions, memory, start-up.
+bench: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench.py
+
+## Whether a commit is slower than another: make compare OLD=v0.1 NEW=HEAD
+compare: $(VENV)/.bench
+	$(BIN)/python benchmarks/compare_commits.py $(OLD) $(NEW)
 
 ## How the defaults fit, beside scikit-learn, on twenty data sets.
 defaults: $(VENV)/.bench
