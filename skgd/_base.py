@@ -481,7 +481,8 @@ class _Memory:
 
 
 def _settings(estimator: Any, components: Components) -> tuple[Any, ...]:
-    return repr(components.optimizer), isinstance(estimator.learning_rate, str)
+    optimizer = components.optimizer
+    return type(optimizer), dict(vars(optimizer)), isinstance(estimator.learning_rate, str)
 
 
 @contextmanager

@@ -265,17 +265,15 @@ def descend(
         return objective.value(theta, some_rows)
 
     def lost() -> bool:
-        return progress.far_above_start(loss_at(progress.published_u()), loss_of_start)
+        loss = loss_at(progress.published_u())
+        return progress.far_above_start(loss) and progress.far_above_start(loss, loss_at(start))
 
     with np.errstate(all="ignore"):  # non-finite values are looked for, and handled
-        loss_of_start = loss_at(start)
-        if (
-            plan.n_steps is None
-            and progress.first_loss is not None
-            and math.isfinite(loss_of_start)
-        ):
+        if plan.n_steps is None and progress.first_loss is not None:
             # A first part of few rows may be fitted almost exactly, and says little of the next.
-            progress.first_loss = max(progress.first_loss, loss_of_start)
+            loss_of_start = loss_at(start)
+            if math.isfinite(loss_of_start):
+                progress.first_loss = max(progress.first_loss, loss_of_start)
         try:
             progress.stop_reason = walk(
                 objective, gradient_of, batches, plan, progress, monitor, on_epoch

@@ -111,12 +111,15 @@ def log_loss(y, raw, values, slopes, n, K, setting):
         highest = raw[start]
         for i in range(start + 1, start + K):
             highest = raw[i] if raw[i] > highest else highest
+        for i in range(start, start + K):
+            values[i] = raw[i] - highest
+    for i in range(n):  # over all rows at once: one long loop, which can be vectorised
+        slopes[i] = exp(values[i])
+    for start in range(0, n, K):
         total, hit = 0.0, 0.0
         for i in range(start, start + K):
-            shifted = raw[i] - highest
-            slopes[i] = exp(shifted)
             total += slopes[i]
-            hit += y[i] * shifted
+            hit += y[i] * values[i]
             values[i] = 0.0
         values[start] = math.log(total) - hit
         for i in range(start, start + K):

@@ -98,7 +98,7 @@ class Call(NamedTuple):
     over: np.ndarray  # 1 where no call will follow
     gate: np.ndarray  # arrivals at the meetings of the threads
     told: np.ndarray  # first batch, steps; steps, rows and averages before; next meeting
-    sums: np.ndarray  # sum of J times rows of the batch; steps taken; last J
+    sums: np.ndarray  # sum of J times rows of the batch; steps taken; last J; first J
 
 
 class State(NamedTuple):
@@ -215,6 +215,8 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             loss += space.losses[part, 0]
         if kernels.optimizer and not math.isfinite(loss):
             if thread == 0:
+                if step == 0:
+                    sums[3] = loss
                 sums[2], call_.told[5] = loss, meeting
             return
         samples += n
@@ -244,6 +246,8 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             meeting = wait(gate, n_threads, meeting, kernels)
         for part in range(n_parts):
             loss += space.losses[part, 1]
+        if thread == 0 and step == 0:
+            sums[3] = loss
         if kernels.optimizer == 0 or not math.isfinite(loss):
             if thread == 0:
                 sums[2], call_.told[5] = loss, meeting

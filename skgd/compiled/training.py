@@ -90,7 +90,7 @@ class _Bound:
             over=np.zeros(8, np.int64),
             gate=np.zeros(8, np.int64),
             told=np.array([0, 0, 0, 0, 0, 1, 0, 0]),
-            sums=np.zeros(3),
+            sums=np.zeros(4),
         )
         n_threads = min(allowed_threads(), n_parts)
         drive = compiler.driver(dtype)
@@ -184,11 +184,7 @@ class CompiledEpochs:
         total, first = 0.0, 0
         while first < self._n_steps:
             n = min(self._longest, self._n_steps - first)
-            if progress.first_loss is None:
-                n = 1
             of_rows, loss = self._stretch(first, n, progress)
-            if progress.first_loss is None:
-                progress.first_loss = loss
             if not math.isfinite(loss):
                 return loss
             total += of_rows
@@ -201,10 +197,12 @@ class CompiledEpochs:
         """Take n steps; returns the sum of J over their rows, and the last J."""
         self._tell_rule(n, progress)
         state = progress.optimizer_state
-        of_rows, done, loss = self._bound.team.run(
+        of_rows, done, loss, first_loss = self._bound.team.run(
             first, n, state["t"], progress.samples, progress.n_averaged
         )
         done = int(done)
+        if progress.first_loss is None:
+            progress.first_loss = float(first_loss)
         if "mu_product" in state:
             state["mu_product"] = float(self._rule.products[done])
         state["t"] += done
