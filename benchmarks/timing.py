@@ -14,6 +14,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 OURS = "skgd"
+_REST = (
+    0.25  # seconds: the threads of OpenBLAS keep a processor busy for .1 s after their last work
+)
 
 
 @dataclass
@@ -125,7 +128,7 @@ def in_turn(contestants: dict[str, Callable[[], Any]], rounds: int) -> dict[str,
             run()
             if round_:
                 seconds[name].append(time.perf_counter() - start)
-            time.sleep(0.005)  # threads of the one before may still look for work
+            time.sleep(_REST)
     return seconds
 
 

@@ -12,17 +12,17 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import assert_all_finite, check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skgd import descent
 from skgd._component import resolve
 from skgd._parameters import Components, check_parameters, check_partial
-from skgd._threads import one_blas_thread
+from skgd._threads import in_halves, is_large, one_blas_thread
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
-from skgd.models import FeedForward
+from skgd.models import FeedForward, raw_of_many
 from skgd.objective import Batch, DataObjective, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 from skgd.penalties import PENALTIES
@@ -269,9 +269,23 @@ class GradientLearner(BaseEstimator):
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(
+            self,
+            X,
+            accept_sparse="csr",
+            dtype=[np.float64, np.float32],
+            ensure_all_finite=not is_large(X),
+            reset=False,
+        )
+        model, theta = self._model_, self._pack()
         with np.errstate(over="ignore", invalid="ignore"):
-            return self._model_.raw(self._model_.layers(self._pack()), X)
+            if not is_large(X):
+                return model.raw(model.layers(theta), X)
+            raw = raw_of_many(model, theta, X)
+            # Nothing that is not finite gets through a linear model unseen.
+            if model.hidden_layer_sizes or not np.isfinite(raw).all():
+                _check_finite(X, type(self).__name__)
+        return raw
 
     # ------------------------------------------------------------------ checks
 
@@ -300,7 +314,10 @@ class GradientLearner(BaseEstimator):
             multi_output=self._task == "regression",
             y_numeric=self._task == "regression",
             reset=reset,
+            ensure_all_finite=not is_large(X),
         )
+        if is_large(X):
+            _check_finite(X, type(self).__name__)
         y = self._check_target_shape(y)
         weight = None
         if sample_weight is not None:
@@ -497,6 +514,12 @@ def _unchanged_on_failure(estimator: Any) -> Iterator[Callable[[], None]]:
             estimator.__dict__.clear()
             estimator.__dict__.update(before)
         raise
+
+
+def _check_finite(X: np.ndarray, name: str) -> None:
+    """As scikit-learn's check, on two threads."""
+    if not np.isfinite(sum(in_halves(lambda rows: X[rows].sum(), X))):
+        assert_all_finite(X, estimator_name=name, input_name="X")
 
 
 def _seed(random_state: Any) -> int:

@@ -15,6 +15,9 @@ from skgd._parameters import resolve_loss
 from skgd.losses import Loss
 from skgd.optimizers import LBFGS
 
+_CHUNK = 2**14  # rows
+_COUNTABLE = 2**10  # values between the smallest and the largest label
+
 
 def _loss_of(estimator: Any) -> Loss:
     """Loss that the estimator was fitted with; before that, the one it will be."""
@@ -124,6 +127,19 @@ class RegressorTarget(RegressorMixin):
         return tags
 
 
+def _unique(y: np.ndarray) -> np.ndarray:
+    """``np.unique(y)``; whole numbers that lie close together are counted, not sorted."""
+    if y.dtype.kind in "iu" and y.dtype != np.uint64 and y.size:
+        lowest, highest = int(y.min()), int(y.max())
+        if highest - lowest < _COUNTABLE:
+            counts = np.zeros(highest - lowest + 1, dtype=np.int64)
+            for rows in gen_batches(len(y), _CHUNK):  # no further array as long as y
+                near = y[rows].astype(np.int64) - lowest
+                counts += np.bincount(near, minlength=len(counts))
+            return (np.flatnonzero(counts) + lowest).astype(y.dtype)
+    return np.unique(y)
+
+
 class ClassifierTarget(ClassifierMixin):
     """Targets of classifiers: two classes as {0, 1}, more as one-hot rows."""
 
@@ -208,7 +224,8 @@ class ClassifierTarget(ClassifierMixin):
 
     def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
         y = column_or_1d(y, warn=True)
-        check_classification_targets(y)
+        if y.dtype.kind not in "biu":  # whole numbers can be nothing else
+            check_classification_targets(y)
         return y
 
     def _encode(
@@ -217,7 +234,7 @@ class ClassifierTarget(ClassifierMixin):
         self._settle_classes(y, reset, classes, partial)
         two = len(self.classes_) == 2
         encoded = np.zeros(len(y) if two else (len(y), len(self.classes_)), dtype=dtype)
-        for rows in gen_batches(len(y), 4096):  # no further array as long as y
+        for rows in gen_batches(len(y), _CHUNK):  # no further array as long as y
             codes = self._codes(y[rows])
             if two:
                 encoded[rows] = codes
@@ -227,9 +244,13 @@ class ClassifierTarget(ClassifierMixin):
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Places of the labels y in `classes_`."""
-        codes = np.searchsorted(self.classes_, y)
-        codes[codes == len(self.classes_)] = 0
-        known = self.classes_[codes] == y
+        if len(self.classes_) == 2:
+            codes = y == self.classes_[1]
+            known = codes | (y == self.classes_[0])
+        else:
+            codes = np.searchsorted(self.classes_, y)
+            codes[codes == len(self.classes_)] = 0
+            known = self.classes_[codes] == y
         if not np.all(known):
             raise ValueError(
                 f"y holds classes {np.unique(y[~known])!r} that are not among the classes "
@@ -248,7 +269,7 @@ class ClassifierTarget(ClassifierMixin):
             return
         if partial and classes is None:
             raise ValueError("classes must be passed on the first call to partial_fit.")
-        found = np.unique(y) if classes is None else _checked_classes(classes)
+        found = _unique(y) if classes is None else _checked_classes(classes)
         if len(found) < 2:
             raise ValueError(
                 f"{type(self).__name__} needs at least 2 classes in y; the data contain only "

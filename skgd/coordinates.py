@@ -27,6 +27,7 @@ from scipy.linalg import get_blas_funcs
 from sklearn.utils import gen_batches
 from sklearn.utils.sparsefuncs import mean_variance_axis
 
+from skgd._threads import in_halves
 from skgd.losses import Loss
 from skgd.models import FeedForward, Layers
 from skgd.objective import Batch
@@ -195,14 +196,23 @@ def _moments(
     if centred:
         few = slice(None, None, -(-X.shape[0] // _SAMPLE))
         about = scaled(few).mean(axis=0, dtype=np.float64)
-    first, second, mass = np.zeros_like(about), np.zeros_like(about), 0.0
-    for rows in gen_batches(X.shape[0], max(1, _CHUNK // X.shape[1])):
-        distance = scaled(rows) - about
-        w = np.ones(len(distance)) if weight is None else weight[rows].astype(np.float64)
-        first += w @ distance
-        distance *= distance
-        second += w @ distance
-        mass += w.sum()
+
+    def sums(half: slice) -> tuple[np.ndarray, np.ndarray, float]:
+        first, second, mass = np.zeros_like(about), np.zeros_like(about), 0.0
+        length = max(1, _CHUNK // X.shape[1])
+        for start in range(half.start, half.stop, length):
+            rows = slice(start, min(start + length, half.stop))
+            distance = scaled(rows) - about
+            w = np.ones(len(distance)) if weight is None else weight[rows].astype(np.float64)
+            first += w @ distance
+            distance *= distance
+            second += w @ distance
+            mass += w.sum()
+        return first, second, mass
+
+    halves = in_halves(sums, X)
+    first, second = np.sum([half[0] for half in halves], 0), np.sum([half[1] for half in halves], 0)
+    mass = sum(half[2] for half in halves)
     if not centred:
         return about, second / mass
     first /= mass

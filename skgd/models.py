@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from skgd import special
 from skgd.activations import Activation
 
 Layers = list[tuple[Any, Any]]
+
+_BLOCK = 2048  # rows
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,28 @@ class DeltaRule:
 
     def _empty(self, n: int, size: int) -> np.ndarray:
         return np.empty((n, size), dtype=self.dtype)
+
+
+def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+    """Raw outputs for many rows, by blocks that fit the cache.
+
+    Parameters
+    ----------
+    model : FeedForward
+    theta : ndarray of shape (n_parameters,)
+    X : ndarray of shape (n, n_features)
+
+    Returns
+    -------
+    raw : ndarray of shape (n,) or (n, n_outputs)
+    """
+    dtype = np.result_type(X, theta)
+    layers = model.layers(theta.astype(dtype, copy=False))
+    rule = DeltaRule(model, dtype)
+    raw = np.empty((X.shape[0], model.n_outputs), dtype)
+    for rows in gen_batches(X.shape[0], _BLOCK):
+        raw[rows] = rule.forward(layers, X[rows])
+    return raw[:, 0] if model.n_outputs == 1 else raw
 
 
 def _affine(X: Any, W: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:
