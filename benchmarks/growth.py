@@ -6,6 +6,7 @@ The exponent is the slope of log(time) over log(size) between the two largest si
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def run(report: Report, rounds: int) -> None:
 def _epoch(fit: Callable[[int], Any], rounds: int) -> float:
     """Seconds of one epoch: fits of four epochs and of one, their difference over three."""
     fit(1)
-    one, four = ([seconds_of(lambda: fit(epochs)) for _ in range(rounds)] for epochs in (1, 4))
+    one, four = ([seconds_of(partial(fit, epochs)) for _ in range(rounds)] for epochs in (1, 4))
     return max((min(four) - min(one)) / 3, 1e-6)
 
 

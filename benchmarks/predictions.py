@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 from sklearn.linear_model import SGDClassifier
 from sklearn.neural_network import MLPClassifier
@@ -12,7 +14,7 @@ from skgd import GDClassifier, MLPBackpropClassifier
 
 
 def run(report: Report, rounds: int) -> None:
-    """A linear model on a million rows, the wide network on its training rows."""
+    """Predict with a linear model for a million rows, with the wide network for its training rows."""
     group = "predictions"
     report.heading(group)
     X, y = linear(1_000_000, 28, "logistic")
@@ -35,7 +37,7 @@ def run(report: Report, rounds: int) -> None:
 
 def _contest(report, group, work, models, X, rounds, peer):
     for method in ("predict", "predict_proba"):
-        contestants = {name: (lambda m=getattr(m, method): m(X)) for name, m in models.items()}
+        contestants = {name: partial(getattr(m, method), X) for name, m in models.items()}
         report.contest(
             group, f"{method}, {work}", contestants, rounds=3 * rounds, goals={peer: 1.2}
         )

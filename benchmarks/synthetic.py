@@ -39,7 +39,7 @@ def bag_of_words(n: int, p: int, words: int) -> tuple[sparse.csr_matrix, np.ndar
 
 
 def classes(n: int, p: int, n_classes: int, dtype: type) -> tuple[np.ndarray, np.ndarray]:
-    """Normal columns; two classes divided by a curve, or more by which column is the largest."""
+    """Draw normal columns; two classes lie around a curve, more go by their largest column."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, p)).astype(dtype)
     if n_classes == 2:
