@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import platform
-import sys
 import time
 import warnings
 from importlib.metadata import PackageNotFoundError, version
@@ -39,29 +38,12 @@ GROUPS = {
 PACKAGES = ("skgd", "numpy", "scipy", "scikit-learn", "numba", "torch", "jax")
 
 
-def use_fast_kernels_of_openblas() -> None:
-    """Start again with the kernels that the processor can run, if OpenBLAS does not know it.
-
-    OpenBLAS takes a processor that is newer than itself for an older one, and then uses half of its
-    width. All that goes through NumPy's and SciPy's BLAS gains alike: scikit-learn and skgd.
-    """
-    if "OPENBLAS_CORETYPE" in os.environ or not Path("/proc/cpuinfo").exists():
-        return
-    chosen = {library.get("architecture") for library in threadpool_info()}
-    if chosen & {"Haswell", "Zen"} and " avx512f " in Path("/proc/cpuinfo").read_text():
-        os.environ["OPENBLAS_CORETYPE"] = "SkylakeX"
-        os.execv(sys.executable, [sys.executable, *sys.argv])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", nargs="*", choices=GROUPS, default=list(GROUPS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", type=Path, default=Path("benchmarks/results/bench.json"))
-    parser.add_argument("--blas-as-it-is", action="store_true", help="leave OpenBLAS its kernels")
     options = parser.parse_args()
-    if not options.blas_as_it_is:
-        use_fast_kernels_of_openblas()
     warnings.simplefilter("ignore", ConvergenceWarning)
     report = Report()
     report.facts["machine"] = f"{platform.machine()}, {os.cpu_count()} processors"

@@ -1,0 +1,47 @@
+"""Write what `bench.py` measured as a page of the documentation.
+
+Run: python benchmarks/publish.py benchmarks/results/bench.json > docs/speed-results.md
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+
+def main() -> None:
+    report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    print("# What `make bench` printed\n")
+    print(
+        "Ratios are medians, theirs over ours: above 1 skgd is faster. In brackets the least and the"
+    )
+    print("largest of one round. [Speed](speed.md) says how it was measured.\n")
+    for group, rows in groupby(report["rows"], key=lambda row: row["group"]):
+        print(f"## {group}\n\n| work | who | seconds | ratio | goal | |\n|---|---|---|---|---|---|")
+        for row in rows:
+            print(_line(row))
+        for name, value in report["facts"].items():
+            if name.startswith(f"{group} / "):
+                print(f"| all | {name.split(' / ')[1]}, geometric mean | | **{value:.2f}** | | |")
+        print()
+    print("## Other figures\n\n| what | figure |\n|---|---|")
+    for name, value in report["facts"].items():
+        if " / geometric mean" not in name:
+            print(f"| {name} | {value if isinstance(value, str) else format(value, '.3g')} |")
+    if report["skipped"]:
+        print(f"\nWithout: {', '.join(report['skipped'])}.")
+
+
+def _line(row: dict[str, Any]) -> str:
+    ratio = "" if row["name"] == "skgd" else (
+        f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
+    )  # fmt: skip
+    goal = "" if row["goal"] is None else f"{row['goal']:g}"
+    return f"| {row['work']} | {row['name']} | {row['seconds']:.4f} | {ratio} | {goal} | {row['note']} |"
+
+
+if __name__ == "__main__":
+    main()
