@@ -35,6 +35,7 @@ lint: $(VENV)/.dev
 ## skgd beside its peers, in one run: networks, linear models, predictions, memory, start-up.
 bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench.py
+	$(BIN)/python benchmarks/gradients.py
 
 ## Whether a commit is slower than another: make compare OLD=v0.1 NEW=HEAD
 compare: $(VENV)/.bench

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier, SGDRegressor
+from sklearn.linear_model import Lasso, LogisticRegression, Ridge, SGDClassifier, SGDRegressor
 from synthetic import bag_of_words, linear
 from timing import OURS, Report, seconds_of
 
@@ -41,14 +41,15 @@ def run(report: Report, rounds: int) -> None:
                 contest(report, group, f"{task} {n}x{p}", Problem(X, y, task, ALPHA), rounds)
         report.summary(group)
     _sparse(report, rounds)
+    _lasso(report, rounds)
     _epoch(report, rounds)
 
 
 class Problem:
     """Data, the objective on them, and its minimum."""
 
-    def __init__(self, X: Any, y: np.ndarray, task: str, alpha: float) -> None:
-        self.X, self.y, self.task, self.alpha = X, y, task, alpha
+    def __init__(self, X: Any, y: np.ndarray, task: str, alpha: float, penalty: str = "l2") -> None:
+        self.X, self.y, self.task, self.alpha, self.penalty = X, y, task, alpha, penalty
         exact = self.ours(optimizer=LBFGS(), tol=1e-12, max_iter=1000).fit(X, y)
         self.J = exact.objective(X, y)
         self.minimum = self.J.value(exact.parameters_)
@@ -56,7 +57,8 @@ class Problem:
     def ours(self, **settings: Any) -> Any:
         """Return a linear model of skgd for the task."""
         cls = GDClassifier if self.task == "logistic" else GDRegressor
-        return cls(**{"alpha": self.alpha, "random_state": 0, "early_stopping": False} | settings)
+        common = {"alpha": self.alpha, "penalty": self.penalty, "random_state": 0}
+        return cls(**common | settings)
 
     def sgd(self, **settings: Any) -> Any:
         """Return scikit-learn's."""
@@ -237,6 +239,29 @@ def _sparse(report: Report, rounds: int) -> None:
     X, y = bag_of_words(20_000, 100_000, 100)
     problem = Problem(X, y, "logistic", 1e-4)
     _best_to_1e3(report, group, "logistic 20000x100000, 100 a row", problem, rounds, 1e-2, 1.2)
+
+
+def _lasso(report: Report, rounds: int) -> None:
+    group = "lasso, default tolerances"
+    report.heading(group)
+    X, y = linear(200_000, 100, "squared")
+    problem = Problem(X, y, "squared", 0.02, "l1")
+    made: dict[str, Callable[[], Any]] = {
+        OURS: lambda: problem.ours(optimizer="lbfgs"),
+        "Lasso": lambda: Lasso(problem.alpha),
+    }
+    try:
+        from skglm import Lasso as SkglmLasso
+
+        made["skglm, Lasso"] = lambda: SkglmLasso(problem.alpha)
+    except ImportError as error:
+        report.skip("skglm", error)
+    notes = {
+        name: f"{max(0.0, problem.excess(make().fit(X, y))):.0e} above the minimum"
+        for name, make in made.items()
+    }
+    contestants = {name: problem.fit(make) for name, make in made.items()}
+    report.contest(group, "lasso 200000x100", contestants, rounds=rounds, notes=notes)
 
 
 def _epoch(report: Report, rounds: int) -> None:

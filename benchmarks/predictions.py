@@ -14,7 +14,7 @@ from skgd import GDClassifier, MLPBackpropClassifier
 
 
 def run(report: Report, rounds: int) -> None:
-    """Predict with a linear model for a million rows, with the wide network for its training rows."""
+    """Predict a million rows with a linear model, and its training rows with the wide network."""
     group = "predictions"
     report.heading(group)
     X, y = linear(1_000_000, 28, "logistic")

@@ -16,9 +16,9 @@ def main() -> None:
     report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     print("# What `make bench` printed\n")
     print(
-        "Ratios are medians, theirs over ours: above 1 skgd is faster. In brackets the least and the"
+        "A ratio is that of the medians, theirs over ours: above 1 skgd is faster. In brackets are"
     )
-    print("largest of one round. [Speed](speed.md) says how it was measured.\n")
+    print("the least and the largest of one round. [Speed](speed.md) says how it was measured.\n")
     for group, rows in groupby(report["rows"], key=lambda row: row["group"]):
         print(f"## {group}\n\n| work | who | seconds | ratio | goal | |\n|---|---|---|---|---|---|")
         for row in rows:
@@ -40,7 +40,8 @@ def _line(row: dict[str, Any]) -> str:
         f"{row['ratio']:.2f} ({row['least']:.2f} to {row['most']:.2f})"
     )  # fmt: skip
     goal = "" if row["goal"] is None else f"{row['goal']:g}"
-    return f"| {row['work']} | {row['name']} | {row['seconds']:.4f} | {ratio} | {goal} | {row['note']} |"
+    cells = [row["work"], row["name"], f"{row['seconds']:.4f}", ratio, goal, row["note"]]
+    return f"| {' | '.join(cells)} |"
 
 
 if __name__ == "__main__":

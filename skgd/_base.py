@@ -12,13 +12,13 @@ import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import assert_all_finite, check_random_state
+from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skgd import descent
 from skgd._component import resolve
 from skgd._parameters import Components, check_parameters, check_partial
-from skgd._threads import in_halves, is_large, one_blas_thread
+from skgd._threads import is_large, one_blas_thread
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
@@ -29,7 +29,7 @@ from skgd.penalties import PENALTIES
 from skgd.rates import cautious_rate
 from skgd.schedules import SCHEDULES
 from skgd.training import Training, coordinates_for, prepare
-from skgd.validation import validation_monitor
+from skgd.validation import check_finite, validation_monitor
 
 # Parameters that take a name or an object, and their rows.
 _TABLES: dict[str, Any] = {
@@ -82,7 +82,15 @@ class GradientLearner(BaseEstimator):
         with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             labels = getattr(self, "classes_", None)
-            data = self._check_data(X, y, sample_weight, components.loss, reset=True)
+            data = self._check_data(
+                X,
+                y,
+                sample_weight,
+                components.loss,
+                reset=True,
+                # Column means, which an automatic rate needs, see what is not finite, too.
+                finite=not isinstance(self.learning_rate, str),
+            )
             if self.warm_start and labels is not None and len(labels) == len(self.classes_):
                 _check_same_labels(labels, self.classes_)
             seed = _seed(self.random_state)
@@ -284,7 +292,7 @@ class GradientLearner(BaseEstimator):
             raw = raw_of_many(model, theta, X)
             # Nothing that is not finite gets through a linear model unseen.
             if model.hidden_layer_sizes or not np.isfinite(raw).all():
-                _check_finite(X, type(self).__name__)
+                check_finite(X, type(self).__name__)
         return raw
 
     # ------------------------------------------------------------------ checks
@@ -302,8 +310,12 @@ class GradientLearner(BaseEstimator):
         reset: bool,
         classes: Any = None,
         partial: bool = False,
+        finite: bool = True,
     ) -> Batch:
-        """Validate; return the rows with encoded targets and sample weights."""
+        """Validate; return the rows with encoded targets and sample weights.
+
+        `finite` is False where a large X will be found out later (see `check_finite`).
+        """
         X, y = validate_data(
             self,
             X,
@@ -316,8 +328,8 @@ class GradientLearner(BaseEstimator):
             reset=reset,
             ensure_all_finite=not is_large(X),
         )
-        if is_large(X):
-            _check_finite(X, type(self).__name__)
+        if finite and is_large(X):
+            check_finite(X, type(self).__name__)
         y = self._check_target_shape(y)
         weight = None
         if sample_weight is not None:
@@ -514,12 +526,6 @@ def _unchanged_on_failure(estimator: Any) -> Iterator[Callable[[], None]]:
             estimator.__dict__.clear()
             estimator.__dict__.update(before)
         raise
-
-
-def _check_finite(X: np.ndarray, name: str) -> None:
-    """As scikit-learn's check, on two threads."""
-    if not np.isfinite(sum(in_halves(lambda rows: X[rows].sum(), X))):
-        assert_all_finite(X, estimator_name=name, input_name="X")
 
 
 def _seed(random_state: Any) -> int:

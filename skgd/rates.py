@@ -36,9 +36,9 @@ from skgd.schedules import Constant, InvScaling, Schedule
 
 _SAMPLE = 1000  # rows that the curvature is measured on
 _POWER_ITERATIONS = 20
-# Of 64, 128 and 256, and of powers 1/2, 3/4 and 1, what came closest to the minimum of J for 28,
-# 100 and 784 features.
-_STEPS_AT_FULL_RATE = 128
+# A step for each feature, within these limits. Of powers 1/2, 3/4 and 1, and 64 to 256 steps, that
+# came closest to the minimum of J for 28 and 100 features; 784 need more steps at the full rate.
+_STEPS_AT_FULL_RATE = (128, 1024)
 
 # Found by benchmarks/defaults.py: a network regressor fits the noise in y sooner.
 _WIDTH = 100  # units of the hidden layer that the rates of networks were found with
@@ -95,7 +95,10 @@ def automatic_schedule(
     """
     linear = not coordinates.model.hidden_layer_sizes
     noisy = batch_size < n and not isinstance(optimizer, LBFGS) and not optimizer.slows_down
-    return InvScaling(power_t=1.0, after=_STEPS_AT_FULL_RATE) if linear and noisy else Constant()
+    if not (linear and noisy):
+        return Constant()
+    least, most = _STEPS_AT_FULL_RATE
+    return InvScaling(power_t=1.0, after=min(max(least, coordinates.model.n_features), most))
 
 
 def cautious_rate(

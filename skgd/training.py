@@ -9,6 +9,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+from scipy import sparse
 
 from skgd import descent
 from skgd._parameters import Components
@@ -19,6 +20,7 @@ from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
 from skgd.rates import automatic_rate, automatic_schedule
+from skgd.validation import check_finite
 
 _AUTO_BATCH = 256  # rows
 
@@ -155,6 +157,9 @@ def prepare(
             standardise=isinstance(estimator.learning_rate, str),
             together=not components.optimizer.scale_free,
         )
+        scale = coordinates.scale
+        if scale is not None and not np.isfinite(scale).all() and not sparse.issparse(data.X):
+            check_finite(data.X, type(estimator).__name__)
         progress = descent.Progress(u=np.empty(0), coordinates=coordinates)
         progress.u = _first_u(estimator, progress.coordinates, theta, seed).astype(data.X.dtype)
     data = data.astype(progress.u.dtype)  # which an earlier pass may have settled

@@ -1,4 +1,4 @@
-"""How well the present parameters do on rows that were kept back."""
+"""Whether data are finite; how well the present parameters do on rows that were kept back."""
 
 from __future__ import annotations
 
@@ -8,9 +8,26 @@ from typing import Any
 
 import numpy as np
 from sklearn.metrics import check_scoring
+from sklearn.utils import assert_all_finite
 
+from skgd._threads import in_halves
 from skgd.descent import Monitor, Progress
 from skgd.objective import Batch, Objective
+
+
+def check_finite(X: np.ndarray, name: str) -> None:
+    """As scikit-learn's check, which raises a ValueError, on two threads.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n, p)
+    name : str
+        The estimator's, for the message.
+    """
+    with np.errstate(all="ignore"):
+        total = sum(in_halves(lambda rows: X[rows].sum(), X))
+    if not np.isfinite(total):  # the sum of finite numbers may overflow
+        assert_all_finite(X, estimator_name=name, input_name="X")
 
 
 def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) -> Monitor:

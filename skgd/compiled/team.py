@@ -18,8 +18,8 @@ MEETING, PROCESSOR = 5, 7  # places in `told`
 class Team:
     """The calling thread and others beside it, which wait for it between two calls.
 
-    They wait in compiled code for a tenth of a millisecond, so that they stay on their processors
-    while Python counts an epoch, and asleep after that. They are made for one training and end
+    They wait in compiled code for a millisecond, so that they stay on their processors while
+    Python counts an epoch, and asleep after that. They are made for one training and end
     with it: nothing outlives a fit, or breaks a fork.
 
     Parameters
@@ -38,9 +38,13 @@ class Team:
         self._call = call
         call.told[PROCESSOR] = _processor()
         self._bells = [threading.Semaphore(0) for _ in range(1, n_threads)]
-        for thread, bell in enumerate(self._bells, start=1):
-            # A threading.Thread would have us wait until it runs.
-            start_new_thread(_wait_for_calls, (thread, take_part, call, bell))
+        try:
+            for thread, bell in enumerate(self._bells, start=1):
+                # A threading.Thread would have us wait until it runs.
+                start_new_thread(_wait_for_calls, (thread, take_part, call, bell))
+        except RuntimeError:  # the system has no more threads to give
+            self.close()
+            raise
 
     def run(self, *told: int) -> np.ndarray:
         """Let all threads take part in one stretch; returns its sums.
