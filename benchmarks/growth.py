@@ -83,6 +83,7 @@ def _draw(measured: dict[str, dict[int, list[tuple[int, float]]]]) -> None:
         return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
+    from matplotlib.ticker import NullFormatter
 
     figure, axes = plt.subplots(1, len(measured), figsize=(4 * len(measured), 3.4))
     for axis, (name, of_threads) in zip(axes, measured.items(), strict=True):
@@ -96,6 +97,8 @@ def _draw(measured: dict[str, dict[int, list[tuple[int, float]]]]) -> None:
         what, _, where = name.partition(", ")
         axis.set(xlabel=what, title=where)
         axis.grid(alpha=0.3)
+        axis.xaxis.set_minor_formatter(NullFormatter())  # their labels would overlap
+        axis.yaxis.set_minor_formatter(NullFormatter())
     axes[0].set_ylabel("seconds of an epoch")
     axes[0].legend()
     figure.tight_layout()

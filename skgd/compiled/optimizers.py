@@ -28,6 +28,19 @@ def _own(momentum, setting):
 
 
 @njit(forceinline=True, **EXACT)
+def _shares(theta, momentum, settings):
+    """beta_1 in float64; then in theta's dtype beta_1 and 1 - beta_1, beta_2 and 1 - beta_2."""
+    beta = _own(momentum, settings[0])
+    return (
+        beta,
+        like(theta, beta),
+        like(theta, 1.0 - beta),
+        like(theta, settings[1]),
+        like(theta, 1.0 - settings[1]),
+    )
+
+
+@njit(forceinline=True, **EXACT)
 def warmed_up(beta_1, t, decay):
     """NAdam's momentum in step t."""
     return beta_1 * (1.0 - 0.5 * 0.96 ** (t * decay))
@@ -133,9 +146,7 @@ def _adam(theta, grad, memory, size, start, stop, settings, t, rate, momentum, s
 
     Both corrections of the bias are numbers, so they go to the rate and to epsilon.
     """
-    beta = _own(momentum, settings[0])
-    beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
-    beta_2, rest_2 = like(theta, settings[1]), like(theta, 1.0 - settings[1])
+    beta, beta_1, rest_1, beta_2, rest_2 = _shares(theta, momentum, settings)
     correction = math.sqrt(1.0 - settings[1] ** t)
     epsilon = like(theta, settings[2] * correction)
     rate_ = like(theta, rate * correction / (1.0 - beta**t))
@@ -166,9 +177,7 @@ def amsgrad(
     theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum
 ):
     """As Adam, with the largest v so far in place of v."""
-    beta = _own(momentum, settings[0])
-    beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
-    beta_2, rest_2 = like(theta, settings[1]), like(theta, 1.0 - settings[1])
+    beta, beta_1, rest_1, beta_2, rest_2 = _shares(theta, momentum, settings)
     correction = math.sqrt(1.0 - settings[1] ** t)
     epsilon = like(theta, settings[2] * correction)
     rate_ = like(theta, rate * correction / (1.0 - beta**t))
@@ -189,9 +198,7 @@ def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, product, 
 
     ``mu = beta_1 (1 - .96^(t decay) / 2)``, mu' that of the next step.
     """
-    beta = _own(momentum, settings[0])
-    beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
-    beta_2, rest_2 = like(theta, settings[1]), like(theta, 1.0 - settings[1])
+    beta, beta_1, rest_1, beta_2, rest_2 = _shares(theta, momentum, settings)
     correction = math.sqrt(1.0 - settings[1] ** t)
     epsilon = like(theta, settings[2] * correction)
     rate_ = like(theta, rate * correction)
@@ -210,9 +217,7 @@ def nadam(theta, grad, memory, size, start, stop, n_decayed, settings, product, 
 
 def radam(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta -= rate m_hat``, times ``r sqrt(1 - beta_2^t) / (sqrt(v) + epsilon)`` if rho > 5."""
-    beta = _own(momentum, settings[0])
-    beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
-    beta_2, rest_2 = like(theta, settings[1]), like(theta, 1.0 - settings[1])
+    beta, beta_1, rest_1, beta_2, rest_2 = _shares(theta, momentum, settings)
     epsilon = like(theta, settings[2])
     power = settings[1] ** t
     rho_inf = 2.0 / (1.0 - settings[1]) - 1.0
@@ -251,9 +256,7 @@ def adamax(theta, grad, memory, size, start, stop, n_decayed, settings, product,
 
 def lion(theta, grad, memory, size, start, stop, n_decayed, settings, product, t, rate, momentum):
     """``theta -= rate (sign(beta_1 m + (1 - beta_1) g) + decay theta)``, then m averages g."""
-    beta = _own(momentum, settings[0])
-    beta_1, rest_1 = like(theta, beta), like(theta, 1.0 - beta)
-    beta_2, rest_2 = like(theta, settings[1]), like(theta, 1.0 - settings[1])
+    _, beta_1, rest_1, beta_2, rest_2 = _shares(theta, momentum, settings)
     rate_ = like(theta, rate)
     if settings[2] > 0.0:
         shrink = like(theta, 1.0 - rate * settings[2])
