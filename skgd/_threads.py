@@ -1,4 +1,4 @@
-"""BLAS threads during a fit."""
+"""Threads: BLAS on one during a fit, how many a fit may use, passes over large arrays on two."""
 
 from __future__ import annotations
 
