@@ -110,6 +110,13 @@ def _check_numbers(estimator: Any) -> None:
     check_number("max_iter", estimator.max_iter, low=1, integer=True)
     if estimator.tol is not None:
         check_number("tol", estimator.tol, low=0)
+    for name in ("step_tol", "gradient_tol"):
+        if getattr(estimator, name) is not None:
+            check_number(name, getattr(estimator, name), low=0)
+    if estimator.max_time is not None:
+        check_number("max_time", estimator.max_time, low=0, include="neither")
+    if estimator.max_evals is not None:
+        check_number("max_evals", estimator.max_evals, low=1, integer=True)
     check_number("n_iter_no_change", estimator.n_iter_no_change, low=1, integer=True)
     if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
         check_bool("early_stopping", estimator.early_stopping, also=("auto",))
@@ -217,12 +224,13 @@ def _is_false(value: Any) -> bool:
     return isinstance(value, (bool, np.bool_)) and not value
 
 
-def check_partial(estimator: Any, components: Components) -> None:
-    """Raise for settings that partial_fit cannot serve."""
-    if not isinstance(estimator.early_stopping, str) and estimator.early_stopping:
+def check_partial(estimator: Any, components: Components, *, validated: bool) -> None:
+    """Raise for settings that partial_fit cannot serve; `validated` is whether X_val is given."""
+    wanted = not isinstance(estimator.early_stopping, str) and estimator.early_stopping
+    if wanted and not validated:
         raise ValueError(
-            "early_stopping=True keeps rows back, and partial_fit has none to spare: use "
-            "early_stopping=False."
+            "early_stopping=True keeps rows back, and partial_fit has none to spare: give X_val "
+            "and y_val, or use early_stopping=False."
         )
     if components.schedule.has_horizon and components.schedule.n_steps is None:
         raise ValueError(

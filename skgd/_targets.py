@@ -78,7 +78,16 @@ class RegressorTarget(RegressorMixin):
             return _loss_of(self).inverse_link(raw)
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
         Parameters
@@ -87,12 +96,16 @@ class RegressorTarget(RegressorMixin):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Scales the step: there is no mean over all rows to divide by.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to judge this pass by. With early_stopping, a pass after which the score has not
+            improved for `n_iter_no_change` passes brings the best parameters back, and
+            `stop_reason_` says so.
 
         Returns
         -------
         self : estimator
         """
-        return self._learn_one_pass(X, y, sample_weight)
+        return self._learn_one_pass(X, y, sample_weight, (X_val, y_val, sample_weight_val))
 
     def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -100,11 +113,6 @@ class RegressorTarget(RegressorMixin):
     def _encode(
         self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
     ) -> np.ndarray:
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if not reset and n_outputs != self._n_outputs():
-            raise ValueError(
-                f"y has {n_outputs} output(s); the model was fitted with {self._n_outputs()}."
-            )
         y = np.ascontiguousarray(y, dtype=dtype)
         assert_all_finite(y, input_name="y")
         return y
@@ -204,7 +212,17 @@ class ClassifierTarget(ClassifierMixin):
             return np.log(self.predict_proba(X))
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, *, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        *,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
         Parameters
@@ -215,12 +233,18 @@ class ClassifierTarget(ClassifierMixin):
             All classes that will ever come; needed at the first call.
         sample_weight : array-like of shape (n_samples,), default=None
             Scales the step: there is no mean over all rows to divide by.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to judge this pass by. With early_stopping, a pass after which the score has not
+            improved for `n_iter_no_change` passes brings the best parameters back, and
+            `stop_reason_` says so.
 
         Returns
         -------
         self : estimator
         """
-        return self._learn_one_pass(X, y, sample_weight, classes=classes)
+        return self._learn_one_pass(
+            X, y, sample_weight, (X_val, y_val, sample_weight_val), classes=classes
+        )
 
     def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
         y = column_or_1d(y, warn=True)

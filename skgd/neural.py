@@ -152,16 +152,26 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
     n_iter_no_change : int, default=20
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     average : bool or int, default=False
@@ -207,8 +217,11 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -251,6 +264,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
         n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
@@ -276,6 +293,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -334,16 +355,26 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
     n_iter_no_change : int, default=20
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     average : bool or int, default=False
@@ -385,8 +416,11 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -430,6 +464,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
         n_iter_no_change: int = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
@@ -454,6 +492,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

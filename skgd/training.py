@@ -20,6 +20,7 @@ from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
 from skgd.rates import automatic_rate, automatic_schedule
+from skgd.stopping import Limits
 from skgd.validation import check_finite
 
 _AUTO_BATCH = 256  # rows
@@ -86,7 +87,12 @@ class Training:
             return None
         return float(f"{objective.alpha * 0.01 * of_column / strength:.0e}")
 
-    def run(self, monitor: descent.Monitor | None = None) -> None:
+    def run(
+        self,
+        monitor: descent.Monitor | None = None,
+        before_epoch: descent.BeforeEpoch | None = None,
+        on_epoch: descent.OnEpoch | None = None,
+    ) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)
         gradient_of: GradientFunction = self.gradient_of
@@ -106,6 +112,8 @@ class Training:
                 self.plan,
                 self.progress,
                 monitor,
+                before_epoch=before_epoch,
+                on_epoch=on_epoch,
                 engine=engine,
             )
 
@@ -122,6 +130,7 @@ def prepare(
     rows: np.ndarray | None = None,
     early_stopping: bool = False,
     one_pass: bool = False,
+    resumed: bool = False,
 ) -> Training:
     """Make a training ready to run.
 
@@ -143,12 +152,19 @@ def prepare(
         Stop by the score of the rows kept back.
     one_pass : bool
         For partial_fit: one epoch, and nobody knows how many will follow.
+    resumed : bool
+        Whether `progress` is that of a fit that was stopped, which is to be finished.
 
     Returns
     -------
     training : Training
     """
     if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
+        if resumed:
+            raise ValueError(
+                'optimizer="lbfgs" cannot go on where it was stopped: its memory is in SciPy. Use '
+                "Checkpoint.load(path) with warm_start=True, or resume=False."
+            )
         data = data.astype(np.float64)
     if progress is None:
         coordinates = coordinates_for(
@@ -175,6 +191,7 @@ def prepare(
         seed,
         early_stopping=early_stopping,
         one_pass=one_pass,
+        epochs_done=progress.epoch if resumed else 0,
     )
     engine = engine_for(
         objective,
@@ -254,6 +271,7 @@ def _plan(
     seed: int,
     early_stopping: bool,
     one_pass: bool,
+    epochs_done: int,
 ) -> descent.Plan:
     optimizer = components.optimizer
     batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer, components.loss)
@@ -278,9 +296,11 @@ def _plan(
         schedule=schedule,
         learning_rate=float(rate),
         batch_size=batch_size,
-        max_iter=max_iter,
+        max_iter=max(0, max_iter - epochs_done),
         n_steps=None if one_pass else max_iter * n_steps,
-        tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
+        n_epochs=None if one_pass else max_iter,
+        # No pass of partial_fit is the last, unless validation data say so.
+        tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(estimator.n_iter_no_change),
         clip_norm=estimator.clip_norm,
         average_from=int(average) if average else None,
@@ -290,6 +310,12 @@ def _plan(
         keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
         drop_last=drop_last,
+        limits=Limits(
+            max_time=estimator.max_time,
+            max_evals=estimator.max_evals,
+            step_tol=estimator.step_tol,
+            gradient_tol=estimator.gradient_tol,
+        ),
     )
 
 
