@@ -15,9 +15,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skgd import GDClassifier
+from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, minimize
 from skgd.exceptions import DivergenceWarning
-from skgd.plotting import LossCurveDisplay
+from skgd.plotting import ErrorSurfaceDisplay, LossCurveDisplay
 
 matplotlib.use("Agg")
 
@@ -200,3 +200,218 @@ def test_what_has_no_curve_is_refused():
         LossCurveDisplay.from_estimator([])
     with pytest.raises(TypeError, match="estimator takes"):
         LossCurveDisplay.from_estimator({"a": 3})
+
+
+# --------------------------------------------------------------------------------- error surfaces
+
+
+def line_data(n=40):
+    rng = np.random.default_rng(0)
+    X = rng.normal(1.0, 2.0, size=(n, 1))
+    return X, 2.0 * X[:, 0] + 1.0 + rng.normal(size=n)
+
+
+def line_model(optimizer="sgd", **more):
+    settings = {"learning_rate": 0.05, "alpha": 0.01, "max_iter": 25, "random_state": 0, **more}
+    return GDRegressor(optimizer=optimizer, tol=None, **settings)
+
+
+def squared_error(X, y, w, b, alpha=0.01):
+    """J by hand: docs/three-parts.md."""
+    return 0.5 * np.mean((w * X[:, 0] + b - y) ** 2) + 0.5 * alpha * w**2
+
+
+def rosenbrock(x):
+    return 100.0 * (x[1] - x[0] ** 2) ** 2 + (1.0 - x[0]) ** 2
+
+
+def test_surface_is_j_and_lines_are_the_paths():
+    X, y = line_data()
+    models = {"sgd": line_model(), "adam": line_model("adam")}
+    display = ErrorSurfaceDisplay.from_estimator(models, X, y, grid_resolution=15)
+    drawn(display.figure_)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel()) == ("coef[0]", "intercept[0]")
+    wanted = [[squared_error(X, y, w, b) for w in display.x0] for b in display.x1]
+    np.testing.assert_allclose(display.values, wanted, rtol=1e-12)
+    for (name, model), line in zip(models.items(), display.lines_, strict=True):
+        path = display.paths[name]
+        theta = model.fit(X, y).parameters_
+        np.testing.assert_allclose(path[-1, :2], theta, rtol=1e-12)  # the same epochs as of fit
+        assert len(path) == 26
+        np.testing.assert_allclose(path[0, :2], 0.0, atol=1e-12)
+        np.testing.assert_allclose(path[-1, 2], squared_error(X, y, *theta), rtol=1e-12)
+        np.testing.assert_array_equal(line.get_xydata(), path[:, :2])
+
+
+def test_contours_lie_where_j_has_their_level():
+    display = ErrorSurfaceDisplay.from_function(
+        rosenbrock, (-2.0, 2.0), (-1.0, 3.0), grid_resolution=300
+    )
+    gaps = np.diff(np.log(display.levels_[1:] - display.levels_[0]))
+    np.testing.assert_allclose(gaps, gaps[0])  # even in the logarithm
+    np.testing.assert_array_equal(display.surface_.levels, display.levels_)
+    level, lines = display.levels_[12], display.surface_.get_paths()[12]
+    found = np.array([rosenbrock(v) for v in lines.vertices])
+    upper = display.levels_[13]  # a filled band has two edges, and the picture's own
+    assert ((found > 0.97 * level) & (found < 1.03 * upper)).all()
+    assert (np.isclose(found, level, rtol=0.03) | np.isclose(found, upper, rtol=0.03)).mean() > 0.9
+
+
+@pytest.mark.parametrize("log_scale", ["auto", True])
+def test_a_surface_has_the_height_of_j(log_scale):
+    path = np.array([[-1.5, 2.0], [-1.0, 1.0], [0.5, 0.2], [5.0, 5.0]])
+    display = ErrorSurfaceDisplay.from_function(
+        rosenbrock, (-2, 2), (-1, 3), paths=path, kind="surface", log_scale=log_scale
+    )
+    drawn(display.figure_)
+    z = np.array(display.lines_[0].get_data_3d())[2]
+    wanted = np.array([rosenbrock(x) for x in path[:3]])
+    if log_scale is True:
+        lowest, first = display.levels_[:2]
+        wanted = np.log10(wanted - lowest + first - lowest)
+    np.testing.assert_allclose(z[:3], wanted)
+    assert np.isnan(z[3])  # outside the box
+
+
+def test_path_of_a_solver_and_of_a_start_that_is_given():
+    X, y = line_data()
+    solver = line_model("lbfgs", learning_rate="auto")
+    display = ErrorSurfaceDisplay.from_estimator(solver, X, y, grid_resolution=4)
+    path = display.paths["GDRegressor"]
+    np.testing.assert_allclose(path[-1, :2], solver.fit(X, y).parameters_, rtol=1e-9)
+    assert len(path) == solver.n_iter_ + 1
+    for model in (solver, line_model()):
+        display = ErrorSurfaceDisplay.from_estimator(
+            model, X, y, start=[-2.0, 3.0], n_epochs=3, grid_resolution=4
+        )
+        path = display.paths["GDRegressor"]
+        np.testing.assert_array_equal(path[0, :2], [-2.0, 3.0])
+        assert 2 < len(path) <= 4
+        assert path[1, 2] < path[0, 2]
+
+
+def test_two_parameters_by_name_among_many():
+    X, y = iris()
+    model = MLPBackpropClassifier((3,), "tanh", max_iter=4, tol=None, random_state=0).fit(X, y)
+    names = ("coefs[0][2, 1]", "intercepts[1][0]")
+    display = ErrorSurfaceDisplay.from_estimator(model, X, y, parameters=names, grid_resolution=3)
+    assert display.labels == names
+    objective, theta = model.objective(X, y), model.parameters_
+    a, b = 2 * 3 + 1, 4 * 3 + 3 * 3 + 3  # weights of both layers, then intercepts
+    for i, j in ((0, 0), (2, 1)):
+        theta[a], theta[b] = display.x0[j], display.x1[i]
+        assert display.values[i, j] == pytest.approx(objective.value(theta), rel=1e-12)
+    last = display.paths["MLPBackpropClassifier"][-1]
+    np.testing.assert_allclose(last[:2], model.parameters_[[a, b]], rtol=1e-12)
+
+
+def test_principal_directions_hold_a_path_that_lies_in_a_plane():
+    X, y = iris()
+    model = learner().fit(X, y)
+    theta = model.parameters_
+    rng = np.random.default_rng(0)
+    directions = np.linalg.qr(rng.normal(size=(theta.size, 2)))[0].T
+    steps = rng.normal(size=(7, 2)) * [3.0, 1.0]
+    steps[-1] = 0.0
+    path = theta + steps @ directions
+    display = ErrorSurfaceDisplay.from_estimator(model, X, y, paths=path, grid_resolution=3)
+    drawn_path = display.paths["path"]
+    np.testing.assert_allclose(  # a rotation keeps the distances
+        np.linalg.norm(drawn_path[:, :2], axis=1), np.linalg.norm(steps, axis=1), atol=1e-10
+    )
+    objective = model.objective(X, y)
+    heights = [objective.value(point) for point in path]
+    np.testing.assert_allclose(drawn_path[:, 2], heights, rtol=1e-9)
+    shares = np.linalg.svd(steps, compute_uv=False) ** 2
+    assert f"({shares[0] / shares.sum():.0%} of the way)" in display.labels[0]
+
+
+def test_paths_of_minimize():
+    path = [np.array([-1.2, 1.0])]
+    result = minimize(rosenbrock, path[0], optimizer="lbfgs", callback=path.append)
+    display = ErrorSurfaceDisplay.from_function(rosenbrock, paths={"lbfgs": np.array(path)})
+    np.testing.assert_array_equal(display.paths["lbfgs"][-1, :2], result.x)
+    assert display.lines_[0].get_label() == "lbfgs"
+    low, high = np.min(path, axis=0), np.max(path, axis=0)
+    (x_low, x_high), (y_low, y_high) = display.ax_.get_xlim(), display.ax_.get_ylim()
+    assert x_low < low[0] and high[0] < x_high and y_low < low[1] and high[1] < y_high
+
+
+def test_paths_that_leave_the_world_do_not_take_the_picture_with_them():
+    away = np.array([[1.0, 1.0], [-2.0, 2.0], [1e3, 1e3], [np.inf, 0.0], [0.0, 0.0]])
+    near = np.array([[1.0, 1.0], [0.5, 0.5]])
+    display = ErrorSurfaceDisplay.from_function(lambda x: x @ x, paths=[away, near])
+    drawn(display.figure_)
+    assert list(display.paths) == ["path 1", "path 2"]
+    assert len(display.paths["path 1"]) == 3  # up to the last finite point
+    assert max(np.abs(display.ax_.get_xlim())) < 5.0
+
+    def overflows(x):
+        return np.exp(1000.0 * x[0]) + x[1] ** 2
+
+    for kind in ("contour", "surface"):
+        display = ErrorSurfaceDisplay.from_function(overflows, (-1, 1), (-1, 1), kind=kind)
+        drawn(display.figure_)
+        assert np.isinf(display.values).any()
+        drawn(ErrorSurfaceDisplay.from_function(lambda x: 3.0, (0, 1), (0, 1), kind=kind).figure_)
+
+
+def test_a_diverging_training_is_recorded_up_to_its_end():
+    X, y = line_data()
+    models = {"small": line_model(), "large": line_model(learning_rate=3.0, batch_size=None)}
+    display = ErrorSurfaceDisplay.from_estimator(models, X, y, grid_resolution=5)
+    drawn(display.figure_)
+    assert np.isfinite(display.paths["large"]).all()
+    assert np.isfinite(display.values).all()
+
+
+def test_pipeline_sees_its_own_columns():
+    X, y = line_data()
+    scaled = StandardScaler().fit_transform(X)
+    pipeline = make_pipeline(StandardScaler(), line_model())
+    display = ErrorSurfaceDisplay.from_estimator(pipeline, X, y, grid_resolution=3)
+    wanted = squared_error(scaled, y, display.x0[0], display.x1[2])
+    assert display.values[2, 0] == pytest.approx(wanted, rel=1e-12)
+
+
+def test_subplots_share_a_figure():
+    figure = plt.figure(figsize=(8, 4))
+    flat, solid = figure.add_subplot(121), figure.add_subplot(122, projection="3d")
+    settings = {"xlim": (-1, 1), "ylim": (-1, 1), "grid_resolution": 5}
+    assert ErrorSurfaceDisplay.from_function(rosenbrock, **settings, ax=flat).ax_ is flat
+    display = ErrorSurfaceDisplay.from_function(rosenbrock, **settings, ax=solid, kind="surface")
+    assert display.ax_ is solid and display.figure_ is figure
+    with pytest.raises(ValueError, match="three dimensions"):
+        display.plot(flat, kind="surface")
+
+
+def test_surfaces_that_cannot_be_drawn_say_why():
+    X, y = line_data()
+    draw = ErrorSurfaceDisplay.from_estimator
+    with pytest.raises(ValueError, match="1 parameter only, and a surface needs two"):
+        draw(line_model(fit_intercept=False), X, y)
+    with pytest.raises(ValueError, match="sgd and adam have different J"):
+        draw({"sgd": line_model(), "adam": line_model("adam", alpha=1.0)}, X, y)
+    with pytest.raises(TypeError, match="estimators of skgd"):
+        draw(Ridge(), X, y)
+    with pytest.raises(ValueError, match=r"paths: 'a' must have shape \(n_points, 2\)"):
+        draw(line_model(), X, y, paths={"a": np.zeros((4, 3))})
+    with pytest.raises(ValueError, match=r"there is no 'coef\[7\]'.*coef of shape \(1,\)"):
+        draw(line_model(), X, y, parameters=("coef[7]", 1), n_epochs=1)
+    with pytest.raises(ValueError, match="two different ones"):
+        draw(line_model(), X, y, parameters=("coef[0]", 0), n_epochs=1)
+    with pytest.raises(ValueError, match=r"by partial_fit.*paths="):
+        draw(line_model(early_stopping=True), X, y)
+    with pytest.raises(ValueError, match="kind"):
+        draw(line_model(), X, y, kind="heights", n_epochs=1)
+    draw = ErrorSurfaceDisplay.from_function
+    with pytest.raises(ValueError, match="xlim and ylim are needed"):
+        draw(rosenbrock)
+    with pytest.raises(ValueError, match="ylim takes two numbers"):
+        draw(rosenbrock, (0, 1), (1, 0))
+    with pytest.raises(ValueError, match="not finite anywhere"):
+        draw(lambda x: np.nan, (0, 1), (0, 1))
+    Z, t = iris()
+    still = np.zeros((3, learner().fit(Z, t).parameters_.size))
+    with pytest.raises(ValueError, match="do not leave their end"):
+        ErrorSurfaceDisplay.from_estimator(learner(), Z, t, paths=still)

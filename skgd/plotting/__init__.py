@@ -4,6 +4,7 @@ Each display has `from_estimator`, which computes and draws, and `plot`, which d
 computed once more. Colours are told apart by every kind of colour vision.
 """
 
+from skgd.plotting._error_surface import ErrorSurfaceDisplay
 from skgd.plotting._loss_curve import LossCurveDisplay
 
-__all__ = ["LossCurveDisplay"]
+__all__ = ["ErrorSurfaceDisplay", "LossCurveDisplay"]

@@ -54,12 +54,21 @@ def shorten(name: Any) -> str:
     return text.replace("$", r"\$")
 
 
-def legend(ax: Any, handles: list[Any], labels: list[str]) -> Any:
-    """Draw a legend: beside the axes if it is long and the figure makes room for it."""
+def legend(ax: Any, handles: list[Any], labels: list[str], *, above: bool = False) -> Any:
+    """Draw a legend; outside the axes, if it is long or `above`, and the figure makes room."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     many = len(handles) > 6
-    if many and isinstance(ax.figure.get_layout_engine(), ConstrainedLayoutEngine):
+    makes_room = isinstance(ax.figure.get_layout_engine(), ConstrainedLayoutEngine)
+    if makes_room and above:
+        columns = 2 if max(map(len, labels)) > 20 else 4
+        where: dict[str, Any] = {
+            "loc": "lower center",
+            "bbox_to_anchor": (0.5, 1.0),
+            "ncols": columns,
+        }
+        return ax.legend(handles, labels, frameon=False, **where)
+    if makes_room and many:
         return ax.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5))
     size, columns = ("x-small", 2) if many else ("medium", 1)
     return ax.legend(handles, labels, fontsize=size, ncols=columns, framealpha=0.8)

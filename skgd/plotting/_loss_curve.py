@@ -235,19 +235,20 @@ class LossCurveDisplay:
         from matplotlib.lines import Line2D
 
         validated = any(line is not None for line in self.validation_lines_)
-        kinds = [("training", "-"), ("validation", "--")] if validated else []
+        kinds = ["training", "validation"] if validated else []
         if len(self.curves) == 1:
             (name,) = self.curves
             (line,), (dashed,) = self.lines_, self.validation_lines_
             handles = [line, dashed] if validated else [line]
-            labels = [kind for kind, _ in kinds] or [shorten(line.get_label())]
+            labels = list(kinds) or [shorten(line.get_label())]
             if name in self.diverged and validated:
                 labels[0] += _DIVERGED
         else:
             handles, labels = list(self.lines_), [shorten(li.get_label()) for li in self.lines_]
-            for kind, style in kinds:
-                handles.append(Line2D([], [], color="0.4", linestyle=style))
-                labels.append(kind)
+            if validated:
+                handles.append(Line2D([], [], color="0.4", linestyle="-"))
+                handles.append(Line2D([], [], color="0.4", linestyle="--"))
+                labels += kinds
         return legend(ax, handles, labels)
 
 
