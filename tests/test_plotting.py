@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sklearn.datasets import load_iris
+from sklearn.datasets import load_digits, load_iris
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -15,9 +15,14 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, minimize
+from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, check_gradient, minimize
 from skgd.exceptions import DivergenceWarning
-from skgd.plotting import ErrorSurfaceDisplay, LossCurveDisplay
+from skgd.plotting import (
+    ErrorSurfaceDisplay,
+    GradientCheckDisplay,
+    LossCurveDisplay,
+    WeightsDisplay,
+)
 
 matplotlib.use("Agg")
 
@@ -407,7 +412,7 @@ def test_surfaces_that_cannot_be_drawn_say_why():
     draw = ErrorSurfaceDisplay.from_function
     with pytest.raises(ValueError, match="xlim and ylim are needed"):
         draw(rosenbrock)
-    with pytest.raises(ValueError, match="ylim takes two numbers"):
+    with pytest.raises(ValueError, match="ylim takes two finite numbers"):
         draw(rosenbrock, (0, 1), (1, 0))
     with pytest.raises(ValueError, match="not finite anywhere"):
         draw(lambda x: np.nan, (0, 1), (0, 1))
@@ -415,3 +420,201 @@ def test_surfaces_that_cannot_be_drawn_say_why():
     still = np.zeros((3, learner().fit(Z, t).parameters_.size))
     with pytest.raises(ValueError, match="do not leave their end"):
         ErrorSurfaceDisplay.from_estimator(learner(), Z, t, paths=still)
+
+
+# --------------------------------------------------------------------------------- gradient checks
+
+
+def test_markers_stand_at_the_errors_of_the_report():
+    X, y = iris()
+    model = MLPBackpropClassifier((3,), "tanh", random_state=0).fit(X, y)
+    report = check_gradient(model, X, y)
+    display = GradientCheckDisplay.from_report(report)
+    drawn(display.figure_)
+    names = [label.get_text() for label in display.ax_.get_yticklabels()]
+    assert names == ["coefs[0]", "coefs[1]", "intercepts[0]", "intercepts[1]"]
+    assert len(display.lines_) == 3
+    seen = 0
+    for line in display.lines_:
+        for x, row in zip(*line.get_data(), strict=True):
+            (record,) = (
+                record
+                for record in report.blocks
+                if record["block"] == names[round(row)]
+                and f"{record['source_a']}, {record['source_b']}" == line.get_label()
+            )
+            if record["relative_error"]:
+                assert x == record["relative_error"]
+                seen += 1
+    assert seen >= 8  # those that are measured are never exactly equal
+    allowed = [line.get_xdata()[0] for line in display.thresholds_]
+    assert allowed == sorted({record["tolerance"] for record in report.blocks})
+    assert display.legend_.get_title().get_text() == "All 3 sources agree"
+    by_estimator = GradientCheckDisplay.from_estimator(model, X, y)
+    for line, other in zip(display.lines_, by_estimator.lines_, strict=True):
+        np.testing.assert_array_equal(line.get_data(), other.get_data())
+
+
+@pytest.mark.parametrize(
+    ("factor", "error"), [([1.0, 0.5], 1 / np.sqrt(8)), ([1.0, np.nan], np.inf), ([1.0, 1.0], 0.0)]
+)
+def test_a_wrong_formula_is_seen(factor, error):
+    """x^T x at (1, 1) has the gradient (2, 2); (2, 1) is off by 1 of sqrt(8)."""
+    report = check_gradient(lambda x: x @ x, np.ones(2), jac=lambda x: 2.0 * x * factor)
+    display = GradientCheckDisplay.from_report(report)
+    drawn(display.figure_)
+    analytic = next(li for li in display.lines_ if li.get_label() == "analytic, backprop")
+    title = display.legend_.get_title().get_text()
+    texts = [text.get_text() for text in display.ax_.texts]
+    ticks = dict(zip(display.ax_.get_xticks(), _labels(display.ax_), strict=True))
+    if error == 0.0:
+        assert ticks[analytic.get_xdata()[0]] == "0"
+        assert (title, texts) == ("All 3 sources agree", [])
+        return
+    assert title == "analytic is suspect: it disagrees in 1 of 1 blocks"
+    assert texts == ["worst: x[1]"]
+    if np.isinf(error):
+        assert ticks[analytic.get_xdata()[0]] == "not\nfinite"
+    else:
+        assert analytic.get_xdata()[0] == pytest.approx(error)
+
+
+def _labels(ax):
+    return [label.get_text() for label in ax.get_xticklabels()]
+
+
+def test_entries_of_one_gradient_against_another():
+    X, y = iris()
+    model = learner().fit(X, y)
+    display = GradientCheckDisplay.from_estimator(model, X, y, kind="entries")
+    drawn(display.figure_)
+    objective, theta = model.objective(X, y), model.parameters_
+    for line, source in zip(display.lines_, ("backprop", "numeric"), strict=True):
+        assert line.get_label() == source
+        np.testing.assert_allclose(line.get_xdata(), objective.gradient(theta, "analytic"))
+        np.testing.assert_allclose(
+            line.get_ydata(), objective.gradient(theta, source), rtol=1e-6, atol=1e-9
+        )
+    sources = ("analytic", "numeric")
+    report = check_gradient(model, X, y, sources=sources, directions=2)
+    with pytest.raises(ValueError, match="this report has analytic"):
+        GradientCheckDisplay.from_report(report, kind="entries")
+    drawn(GradientCheckDisplay.from_report(report).figure_)
+    with pytest.raises(TypeError, match="check_gradient returns"):
+        GradientCheckDisplay.from_report({"a": 1})
+
+
+def test_a_legend_within_given_axes_hides_no_marker():
+    figure, ax = plt.subplots()
+    report = check_gradient(lambda x: x @ x, np.ones(2), jac=lambda x: 2.0 * x)
+    display = GradientCheckDisplay.from_report(report, ax=ax)
+    drawn(figure)
+    box = display.legend_.get_window_extent()
+    for line in display.lines_:
+        for x, y in ax.transData.transform(line.get_xydata()):
+            assert not box.contains(x, y)
+
+
+# ----------------------------------------------------------------------------------------- weights
+
+
+def digits_network():
+    X, y = load_digits(return_X_y=True)
+    settings = {"max_iter": 2, "tol": None, "random_state": 0}
+    return MLPBackpropClassifier((5,), **settings).fit(X[:200], y[:200])
+
+
+def test_filters_are_the_columns_of_the_weights():
+    model = digits_network()
+    display = WeightsDisplay.from_estimator(model)
+    drawn(display.figure_)
+    largest = np.abs(model.coefs_[0]).max()
+    assert len(display.images_) == 5
+    for unit, image in enumerate(display.images_):
+        np.testing.assert_array_equal(image.get_array(), model.coefs_[0][:, unit].reshape(8, 8))
+        assert image.get_clim() == (-largest, largest)  # centred, and the same for all
+    (bar,) = [ax for ax in display.figure_.axes if ax is not display.ax_]
+    assert display.colorbar_.ax is bar
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert texts == [f"unit {i}" for i in range(5)]
+    wide = WeightsDisplay.from_estimator(model, image_shape=(4, 16))
+    assert wide.images_[0].get_array().shape == (4, 16)
+
+
+def areas_and_places(squares):
+    corners = np.array([path.vertices[:4] for path in squares.get_paths()])
+    sides = corners.max(axis=1) - corners.min(axis=1)
+    return sides.prod(axis=1), corners.mean(axis=1)
+
+
+def test_areas_of_a_hinton_diagram_are_the_sizes_of_the_weights():
+    model = digits_network()
+    weights = model.coefs_[1]
+    display = WeightsDisplay.from_estimator(model, layer=1, kind="hinton")
+    drawn(display.figure_)
+    areas, places = areas_and_places(display.squares_)
+    column, row = places.round().astype(int).T
+    wanted = np.abs(weights[row, column])
+    np.testing.assert_allclose(areas / areas.max(), wanted / wanted.max(), rtol=1e-9)
+    assert len({*zip(row, column, strict=True)}) == weights.size
+    white = display.squares_.get_facecolor()[:, 0] == 1.0
+    np.testing.assert_array_equal(white, weights[row, column] > 0)
+    assert areas.max() < 1.0  # neighbours do not touch
+    assert _labels(display.ax_) == [str(label) for label in range(10)]
+    same = WeightsDisplay.from_estimator(model, layer=-1, kind="hinton")
+    np.testing.assert_array_equal(areas_and_places(same.squares_)[0], areas)
+
+
+def test_names_of_features_and_classes():
+    data = load_iris(as_frame=True)
+    model = learner(max_iter=2).fit(data.data, data.target_names[data.target])
+    display = WeightsDisplay.from_estimator(make_pipeline(model), kind="hinton")
+    drawn(display.figure_)
+    assert _labels(display.ax_) == list(data.target_names)
+    assert [label.get_text() for label in display.ax_.get_yticklabels()] == list(data.data.columns)
+    tight, figure = display.figure_.get_tightbbox(), display.figure_.get_size_inches()
+    assert tight.x0 > -0.05 and tight.x1 < figure[0] + 0.05  # nothing is cut off
+    assert tight.y0 > -0.05 and tight.y1 < figure[1] + 0.05
+
+
+def test_one_filter_many_filters_and_models_of_scikit_learn():
+    X, y = load_digits(return_X_y=True)
+    display = WeightsDisplay.from_estimator(learner(max_iter=2).fit(X, y == 3))
+    drawn(display.figure_)
+    assert [text.get_text() for text in display.ax_.texts] == ["True"]
+    display = WeightsDisplay.from_estimator(Ridge().fit(X, y))
+    np.testing.assert_array_equal(display.images_[0].get_array().ravel(), display.weights[:, 0])
+    many = WeightsDisplay(np.random.default_rng(0).normal(size=(784, 49))).plot()
+    drawn(many.figure_)
+    assert len(many.images_) == 49 and not many.ax_.texts
+    assert max(many.figure_.get_size_inches()) < 11.0
+    sparse = learner(max_iter=2).fit(X, y)
+    dense = sparse.coef_.copy()
+    sparse.sparsify()
+    np.testing.assert_array_equal(WeightsDisplay.from_estimator(sparse).weights, dense.T)
+
+
+def test_weights_that_are_zero_or_not_finite():
+    for kind in ("filters", "hinton"):
+        drawn(WeightsDisplay(np.zeros((4, 2))).plot(kind=kind).figure_)
+        weights = np.array([[1.0, np.nan], [np.inf, -2.0], [0.0, 0.5], [1.0, 1.0]])
+        display = WeightsDisplay(weights).plot(kind=kind)
+        drawn(display.figure_)
+    assert [text.get_text() for text in display.ax_.texts] == ["?", "?"]
+    assert len(display.squares_.get_paths()) == 5
+
+
+def test_weights_that_cannot_be_drawn_say_why():
+    X, y = iris()
+    draw = WeightsDisplay.from_estimator
+    with pytest.raises(NotFittedError):
+        draw(learner())
+    model = learner(max_iter=1).fit(X, y)
+    with pytest.raises(ValueError, match=r"layer=1: GDClassifier has 1 layer of weights"):
+        draw(model, layer=1)
+    with pytest.raises(ValueError, match=r"product is 4, the number of inputs; got \(3, 2\)"):
+        draw(model, image_shape=(3, 2))
+    with pytest.raises(ValueError, match=r'3 inputs are no square image.*kind="hinton"'):
+        draw(learner(max_iter=1).fit(X[:, :3], y))
+    with pytest.raises(TypeError, match="neither coefs_ nor coef_"):
+        draw(StandardScaler().fit(X))

@@ -5,6 +5,8 @@ computed once more. Colours are told apart by every kind of colour vision.
 """
 
 from skgd.plotting._error_surface import ErrorSurfaceDisplay
+from skgd.plotting._gradient_check import GradientCheckDisplay
 from skgd.plotting._loss_curve import LossCurveDisplay
+from skgd.plotting._weights import WeightsDisplay
 
-__all__ = ["ErrorSurfaceDisplay", "LossCurveDisplay"]
+__all__ = ["ErrorSurfaceDisplay", "GradientCheckDisplay", "LossCurveDisplay", "WeightsDisplay"]

@@ -472,7 +472,8 @@ def _limits(paths: dict[str, np.ndarray], xlim: Any, ylim: Any) -> tuple[np.ndar
     if paths:
         points = np.concatenate(list(paths.values()))
         highest = max(abs(path[0, 2]) for path in paths.values())
-        near = points[~(points[:, 2] > _FAR * highest), :2]
+        far: np.ndarray = points[:, 2] > _FAR * highest
+        near = points[~far, :2]
         corners = np.array([near.min(axis=0), near.max(axis=0)])
         extent = corners[1] - corners[0]
         # A path along an axis still lies in a plane.
@@ -489,9 +490,9 @@ def _limits(paths: dict[str, np.ndarray], xlim: Any, ylim: Any) -> tuple[np.ndar
 def _as_limits(name: str, pair: Any) -> tuple[float, float] | None:
     if pair is None:
         return None
-    if np.shape(pair) != (2,) or not np.isfinite(pair).all() or not pair[0] < pair[1]:
-        raise ValueError(f"{name} takes two numbers, the lower first; got {pair!r}.")
-    return float(pair[0]), float(pair[1])
+    if np.shape(pair) == (2,) and -np.inf < pair[0] < pair[1] < np.inf:
+        return float(pair[0]), float(pair[1])
+    raise ValueError(f"{name} takes two finite numbers, the lower first; got {pair!r}.")
 
 
 def _levels(values: np.ndarray, logarithmic: bool) -> np.ndarray:

@@ -54,24 +54,30 @@ def shorten(name: Any) -> str:
     return text.replace("$", r"\$")
 
 
-def legend(ax: Any, handles: list[Any], labels: list[str], *, above: bool = False) -> Any:
-    """Draw a legend; outside the axes, if it is long or `above`, and the figure makes room."""
+def makes_room(figure: Any) -> bool:
+    """Whether the figure shrinks its axes for what stands beside them."""
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    many = len(handles) > 6
-    makes_room = isinstance(ax.figure.get_layout_engine(), ConstrainedLayoutEngine)
-    if makes_room and above:
+    return isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine)
+
+
+def legend(
+    ax: Any, handles: list[Any], labels: list[str], *, above: bool = False, title: str = ""
+) -> Any:
+    """Draw a legend; outside the axes, if it is long or `above`, and the figure makes room."""
+    many, room = len(handles) > 6, makes_room(ax.figure)
+    settings: dict[str, Any] = {"title": title or None, "alignment": "left"}
+    if room and above:
         columns = 2 if max(map(len, labels)) > 20 else 4
-        where: dict[str, Any] = {
-            "loc": "lower center",
-            "bbox_to_anchor": (0.5, 1.0),
-            "ncols": columns,
-        }
-        return ax.legend(handles, labels, frameon=False, **where)
-    if makes_room and many:
-        return ax.legend(handles, labels, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    size, columns = ("x-small", 2) if many else ("medium", 1)
-    return ax.legend(handles, labels, fontsize=size, ncols=columns, framealpha=0.8)
+        place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
+        settings |= {"ncols": columns, "frameon": False, **place}
+    elif room and many:
+        settings |= {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
+    elif many:
+        settings |= {"fontsize": "x-small", "ncols": 2, "framealpha": 0.8}
+    else:
+        settings |= {"framealpha": 0.8}
+    return ax.legend(handles, labels, **settings)
 
 
 def label_decades(axis: Any, low: float, high: float) -> None:

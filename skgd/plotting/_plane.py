@@ -89,9 +89,10 @@ def plane_of_paths(origin: np.ndarray, paths: Any) -> Plane:
 
 def _number_of(parameter: Any, names: Mapping[str, np.ndarray], n: int) -> int:
     if isinstance(parameter, Integral) and not isinstance(parameter, (bool, np.bool_)):
-        if not -n <= parameter < n:
-            raise ValueError(f"parameters: there is no parameter {parameter}; there are {n}.")
-        return int(parameter) % n
+        number = int(parameter)
+        if not -n <= number < n:
+            raise ValueError(f"parameters: there is no parameter {number}; there are {n}.")
+        return number % n
     text = str(parameter).replace(" ", "")
     for name, numbers in names.items():
         if text == name and numbers.size == 1:
