@@ -371,8 +371,9 @@ class ErrorSurfaceDisplay:
         self.surface_ = ax.plot_surface(*grid, facecolors=colours, **{**settings, **fine, **kwargs})
         self._bar(ax, ScalarMappable(norm, cmap), shrink=0.7, pad=0.1)
         for number, (name, path) in enumerate((self.paths or {}).items()):
-            inside = ((path[:, :2] >= self._corner(0)) & (path[:, :2] <= self._corner(-1))).all(1)
-            seen = np.where(inside[:, None], path, np.nan)  # nothing cuts a line off in 3-D
+            nearest = np.clip(path[:, :2], self._corner(0), self._corner(-1))
+            inside = (nearest == path[:, :2]).all(axis=1, keepdims=True)
+            seen = np.where(inside, path, np.nan)  # nothing cuts a line off in 3-D
             seen[:, 2] = height(seen[:, 2])
             (line,) = ax.plot(*seen.T, label=name, **_path_style(number))
             self.lines_.append(line)
