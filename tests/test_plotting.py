@@ -280,7 +280,7 @@ def test_a_surface_has_the_height_of_j(log_scale):
 
 def test_path_of_a_solver_and_of_a_start_that_is_given():
     X, y = line_data()
-    solver = line_model("lbfgs", learning_rate="auto")
+    solver = line_model("lbfgs", learning_rate="auto").set_params(tol=1e-4)
     display = ErrorSurfaceDisplay.from_estimator(solver, X, y, grid_resolution=4)
     path = display.paths["GDRegressor"]
     np.testing.assert_allclose(path[-1, :2], solver.fit(X, y).parameters_, rtol=1e-9)

@@ -126,7 +126,7 @@ def _iterations_of_solver(
 ) -> Iterator[np.ndarray]:
     """Yield the parameters after each iteration: a solver cannot go on, so it begins again."""
     for n in range(1, n_epochs + 1):
-        again = clone(learner).set_params(max_iter=n, tol=None)
+        again = clone(learner).set_params(max_iter=n)
         if start is not None:
             again.set_params(warm_start=True).initialize(X, y, parameters=start)
         again.fit(X, y)
