@@ -120,6 +120,35 @@ def test_fit_physics(tmp_path):
     assert pressure == pytest.approx(760, rel=0.002)
 
 
+def test_loss_curves(tmp_path):
+    picture = tmp_path / "curves.png"
+    out = run("loss_curves.py", "--output", picture, cwd=tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    for optimizer in ("sgd", "momentum", "adagrad", "adam"):
+        _, first, last, _, epoch, score = numbers(out, optimizer)
+        assert last < 0.15 * first
+        assert 1 <= epoch <= 60
+        assert score > 0.94
+
+
+def test_paths_of_descent(tmp_path):
+    picture = tmp_path / "paths.png"
+    out = run("paths_of_descent.py", "--output", picture, cwd=tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    line, valley = out.split("Rosenbrock")
+    least_squares = numbers(line, "A line; least squares:")
+    for optimizer in ("sgd", "momentum", "adagrad", "adam"):
+        steps, length, _, *end = numbers(line, optimizer)
+        assert steps == 100
+        assert end == pytest.approx(least_squares, abs=0.03)
+        assert length > 5.25  # the straight way from (-1.5, -3)
+    ends = {name: numbers(valley, name)[2:] for name in ("sgd", "momentum", "adam", "lbfgs")}
+    assert ends["lbfgs"] == pytest.approx([0.0, 1.0, 1.0], abs=1e-4)
+    for J, x, y in ends.values():
+        assert pytest.approx(J, abs=0.02) == 100.0 * (y - x**2) ** 2 + (1.0 - x) ** 2
+    assert ends["sgd"][0] > ends["adam"][0]
+
+
 @pytest.mark.parametrize("gap", [0.1, 0.5])
 def test_labels_of_the_picture_keep_their_distance(gap):
     pytest.importorskip("matplotlib")
