@@ -116,8 +116,9 @@ def _check_numbers(estimator: Any) -> None:
     check_number(
         "validation_fraction", estimator.validation_fraction, low=0, high=1, include="neither"
     )
-    if estimator.clip_norm is not None:
-        check_number("clip_norm", estimator.clip_norm, low=0, include="neither")
+    for name in ("clip_norm", "clip_value"):
+        if getattr(estimator, name) is not None:
+            check_number(name, getattr(estimator, name), low=0, include="neither")
     if not isinstance(estimator.average, (bool, np.bool_)):
         check_number("average", estimator.average, low=0, integer=True)
     for name in ("warm_start", "shuffle", "fit_intercept"):
@@ -196,6 +197,7 @@ def _check_together(estimator: Any, components: Components) -> None:
             "batch_size": mini_batches,
             "schedule": scheduled,
             "clip_norm": estimator.clip_norm is not None,
+            "clip_value": estimator.clip_value is not None,
             "average": not _is_false(estimator.average),
         }
         for name, clash in clashes.items():

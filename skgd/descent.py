@@ -63,6 +63,8 @@ class Plan:
     verbose : bool
     drop_last : bool
         Leave out the last batch of an epoch where it is shorter than the others.
+    clip_value : float or None
+        Largest size of an entry of the gradient that the optimizer sees.
     """
 
     optimizer: Optimizer | LBFGS
@@ -81,6 +83,7 @@ class Plan:
     keep_best: bool
     verbose: bool
     drop_last: bool = False
+    clip_value: float | None = None
 
 
 @dataclass
@@ -394,6 +397,8 @@ class Epochs:
         self._set_rate()
         if self.l1 is not None:
             self.l1.before_step(u, gradient)
+        if plan.clip_value is not None:
+            np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
         if plan.clip_norm is not None:
             norm = float(np.linalg.norm(gradient))
             if norm > plan.clip_norm:

@@ -152,6 +152,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Score of the rows kept back; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
     warm_start : bool, default=False
@@ -234,6 +236,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         average: bool | int = False,
         warm_start: bool = False,
         shuffle: bool = True,
@@ -257,6 +260,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
         self.warm_start = warm_start
         self.shuffle = shuffle
@@ -320,6 +324,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Score of the rows kept back; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
     class_weight : dict, "balanced" or None, default=None
@@ -406,6 +412,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
+        clip_value: float | None = None,
         average: bool | int = False,
         class_weight: Any = None,
         warm_start: bool = False,
@@ -430,6 +437,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
         self.class_weight = class_weight
         self.warm_start = warm_start

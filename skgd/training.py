@@ -179,7 +179,7 @@ def prepare(
     engine = engine_for(
         objective,
         components.source,
-        components.optimizer,
+        plan,
         data.X,
         plan.n_steps or math.ceil(n / plan.batch_size),
         plan.batch_size,
@@ -290,6 +290,7 @@ def _plan(
         keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
         drop_last=drop_last,
+        clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
     )
 
 

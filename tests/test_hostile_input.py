@@ -79,6 +79,7 @@ REALS = {
     "tol": [-1, NAN, INF],
     "validation_fraction": [0, 1, 0.0, 1.0, -0.5, 1.5, NAN, None],
     "clip_norm": [0, -1, NAN, INF],
+    "clip_value": [0, -1, NAN, INF],
 }
 WHOLE = {
     "max_iter": [0, -1, 1.5, 5.0, NAN, INF, None, np.float64(3.0)],
