@@ -199,6 +199,7 @@ def _check_together(estimator: Any, components: Components) -> None:
             "clip_norm": estimator.clip_norm is not None,
             "clip_value": estimator.clip_value is not None,
             "average": not _is_false(estimator.average),
+            "dropout": any(estimator._dropout_rates()),
         }
         for name, clash in clashes.items():
             if clash:
@@ -212,6 +213,12 @@ def _check_together(estimator: Any, components: Components) -> None:
         raise ValueError(
             f"optimizer={estimator.optimizer!r} adapts its steps by comparing successive full "
             f"gradients: it takes {name}={right!r}, not {name}={getattr(estimator, name)!r}."
+        )
+    elif optimizer.full_batch_only and any(estimator._dropout_rates()):
+        raise ValueError(
+            f"optimizer={estimator.optimizer!r} adapts its steps by comparing successive gradients "
+            f"of one function, and dropout={estimator.dropout!r} changes it at every step: use "
+            "dropout=0, or another optimizer."
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.coordinates import Coordinates
+from skgd.dropout import Dropout
 from skgd.gradients import GradientFunction
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
@@ -65,6 +66,8 @@ class Plan:
         Leave out the last batch of an epoch where it is shorter than the others.
     clip_value : float or None
         Largest size of an entry of the gradient that the optimizer sees.
+    dropout : Dropout or None
+        Leave hidden units out, in the steps alone.
     """
 
     optimizer: Optimizer | LBFGS
@@ -84,6 +87,7 @@ class Plan:
     verbose: bool
     drop_last: bool = False
     clip_value: float | None = None
+    dropout: Dropout | None = None
 
 
 @dataclass
@@ -376,6 +380,8 @@ class Epochs:
     def _step(self, batch: Batch, *, last: bool) -> float:
         """Evaluate J and its gradient on the batch, and move. Returns J before the move."""
         progress, u = self.progress, self.progress.u
+        if self.plan.dropout is not None:
+            batch = self.plan.dropout.masked(batch, progress.step)
         loss = self.gradient_of(u, batch, self.gradient)
         progress.gradient_evaluations += 1
         progress.loss_evaluations += self.gradient_of.losses_per_call

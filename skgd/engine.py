@@ -146,6 +146,7 @@ def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, 
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
         and (isinstance(plan.optimizer, LBFGS) or type(plan.optimizer) in rules)
         and plan.clip_value is None
+        and plan.dropout is None
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31
         and (not sparse.issparse(X) or X.indices.dtype == np.int32)

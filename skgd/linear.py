@@ -57,6 +57,9 @@ class LinearParameters:
             linear_shape=(n_features,) if flat else (n_outputs, n_features),
         )
 
+    def _dropout_rates(self) -> tuple[float, ...]:
+        return ()
+
     def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
         """Theta = 0; where the output is centred, an intercept just off the mean of y.
 

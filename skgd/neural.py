@@ -13,6 +13,7 @@ from skgd._parameters import Components, check_parameters
 from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import ACTIVATIONS, Activation
 from skgd.coordinates import Coordinates
+from skgd.dropout import dropout_rates
 from skgd.gradients import GradientSource
 from skgd.losses import Loss
 from skgd.models import FeedForward
@@ -30,9 +31,11 @@ class NetworkParameters:
     _loss_: Loss
     hidden_layer_sizes: Any
     activation: Any
+    dropout: Any
 
     def _components(self) -> Components:
         self._check_activations(len(self._check_hidden()))
+        self._dropout_rates()
         return check_parameters(self)
 
     def _check_hidden(self) -> tuple[int, ...]:
@@ -61,6 +64,9 @@ class NetworkParameters:
                 f"got {len(given)}."
             )
         return tuple(resolve("activation", a, ACTIVATIONS, Activation) for a in given)
+
+    def _dropout_rates(self) -> tuple[float, ...]:
+        return dropout_rates(self.dropout, len(self._check_hidden()))
 
     def _model(self, n_features: int, n_outputs: int) -> FeedForward:
         hidden = self._check_hidden()
@@ -168,6 +174,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
+    dropout : float or list of float, default=0.0
+        Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
+        has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
+        `predict`, `loss_and_gradient`) takes the whole network.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
@@ -260,6 +270,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         clip_norm: float | None = None,
         clip_value: float | None = None,
         average: bool | int = False,
+        dropout: Any = 0.0,
         class_weight: Any = None,
         warm_start: bool = False,
         shuffle: bool = True,
@@ -286,6 +297,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.average = average
+        self.dropout = dropout
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.shuffle = shuffle
@@ -354,6 +366,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
     average : bool or int, default=False
         Average the parameters over the steps; an int begins after that many samples.
+    dropout : float or list of float, default=0.0
+        Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
+        has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
+        `predict`, `loss_and_gradient`) takes the whole network.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -443,6 +459,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         average: bool | int = False,
+        dropout: Any = 0.0,
         warm_start: bool = False,
         shuffle: bool = True,
         random_state: Any = None,
@@ -468,6 +485,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.average = average
+        self.dropout = dropout
         self.warm_start = warm_start
         self.shuffle = shuffle
         self.random_state = random_state

@@ -14,6 +14,7 @@ from scipy import sparse
 from skgd import descent
 from skgd._parameters import Components
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.dropout import Dropout
 from skgd.engine import engine_for
 from skgd.gradients import GradientFunction
 from skgd.losses import Loss
@@ -271,6 +272,7 @@ def _plan(
     if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
         schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n)
     average = estimator.average
+    rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     return descent.Plan(
@@ -291,6 +293,7 @@ def _plan(
         verbose=bool(estimator.verbose),
         drop_last=drop_last,
         clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
+        dropout=Dropout(rates, sizes, seed) if any(rates) else None,
     )
 
 

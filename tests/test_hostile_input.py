@@ -94,6 +94,7 @@ FLAGS = {
 OTHERS = {
     "batch_size": [0, -1, 0.0, -0.5, 1.5, NAN, INF, "a", "full", [1], True, np.True_, 1j],
     "average": [-1, 1.5, 2.0, "yes", None, NAN],
+    "dropout": [-0.1, 1, 1.0, NAN, INF, None, "a", True, [0.5, 0.5], [1.5], (), {}, 1j],
     "verbose": [-1, 1.5, "x", None],
     "random_state": ["a", -1, 1.5, NAN, [1], {}, np.random.default_rng(0)],
     "loss": [None, 1, NAN, [], {}, object, "", "nothing_of_that_kind", Adam(), L2()],
@@ -158,6 +159,9 @@ GOOD = [
     ("batch_size", 1.0),
     ("batch_size", 1e-9),
     ("batch_size", 10**10),
+    ("dropout", np.float32(0.5)),
+    ("dropout", 0),
+    ("dropout", [np.float64(0.5)]),
     ("average", np.True_),
     ("average", np.False_),
     ("average", np.int64(10)),
