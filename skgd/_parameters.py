@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
+from skgd.averaging import Averaging, resolve_average
 from skgd.function_loss import FunctionLoss
 from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
@@ -29,6 +30,7 @@ class Components:
     optimizer: Optimizer | LBFGS
     schedule: Schedule
     penalty: Penalty
+    average: Averaging | None
 
     def tried_on(self, data: Batch, known: Loss | None = None) -> Components:
         """Return them with a loss that has been tried on these targets, by the gradient source.
@@ -67,6 +69,7 @@ def check_parameters(estimator: Any) -> Components:
         optimizer=resolve_optimizer(estimator.optimizer),
         schedule=_resolve_schedule(estimator.schedule),
         penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
+        average=resolve_average(estimator.average),
     )
     _check_together(estimator, components)
     return components
@@ -119,8 +122,6 @@ def _check_numbers(estimator: Any) -> None:
     for name in ("clip_norm", "clip_value"):
         if getattr(estimator, name) is not None:
             check_number(name, getattr(estimator, name), low=0, include="neither")
-    if not isinstance(estimator.average, (bool, np.bool_)):
-        check_number("average", estimator.average, low=0, integer=True)
     for name in ("warm_start", "shuffle", "fit_intercept"):
         if hasattr(estimator, name):
             check_bool(name, getattr(estimator, name))
@@ -198,7 +199,7 @@ def _check_together(estimator: Any, components: Components) -> None:
             "schedule": scheduled,
             "clip_norm": estimator.clip_norm is not None,
             "clip_value": estimator.clip_value is not None,
-            "average": not _is_false(estimator.average),
+            "average": components.average is not None,
             "dropout": any(estimator._dropout_rates()),
         }
         for name, clash in clashes.items():
@@ -220,10 +221,6 @@ def _check_together(estimator: Any, components: Components) -> None:
             f"of one function, and dropout={estimator.dropout!r} changes it at every step: use "
             "dropout=0, or another optimizer."
         )
-
-
-def _is_false(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_)) and not value
 
 
 def check_partial(estimator: Any, components: Components) -> None:

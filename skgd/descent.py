@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import sparse
 
+from skgd.averaging import Averaging
 from skgd.coordinates import Coordinates
 from skgd.dropout import Dropout
 from skgd.gradients import GradientFunction
@@ -53,8 +54,8 @@ class Plan:
     n_iter_no_change : int
     clip_norm : float or None
         Largest norm of the gradient that the optimizer sees.
-    average_from : int or None
-        Samples after which the parameters are averaged over the steps; None does not.
+    average : Averaging or None
+        How the parameters are averaged over the steps; None does not.
     shuffle : bool
     seed : int
     early_stopping : bool
@@ -79,7 +80,7 @@ class Plan:
     tol: float | None
     n_iter_no_change: int
     clip_norm: float | None
-    average_from: int | None
+    average: Averaging | None
     shuffle: bool
     seed: int
     early_stopping: bool
@@ -262,7 +263,7 @@ def descend(
     """
     solver = isinstance(plan.optimizer, LBFGS)
     walk = _solve if solver else partial(_walk, engine=engine or Epochs)
-    if plan.average_from is None:  # an earlier pass may have averaged
+    if plan.average is None:  # an earlier pass may have averaged
         progress.averaged, progress.n_averaged = None, 0
     start = progress.u.copy()
     some_rows = batches.first()
@@ -291,7 +292,7 @@ def descend(
             if lost():
                 _restore_last_good(progress, start, loss_at)
             raise
-        keep_best = plan.keep_best and plan.average_from is None
+        keep_best = plan.keep_best and plan.average is None
         if plan.early_stopping or (keep_best and progress.stop_reason == CONVERGED):
             _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
         # No loss has judged the last step yet.
@@ -355,7 +356,7 @@ class Epochs:
         self._rated_epoch = -1
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
-        if plan.average_from is not None and progress.averaged is None:
+        if plan.average is not None and progress.averaged is None:
             progress.averaged = u.copy()
 
     def run(self, progress: Progress) -> float:
@@ -394,8 +395,10 @@ class Epochs:
         self._move(u)
         progress.step += 1
         progress.samples += batch.X.shape[0]
-        if progress.averaged is not None:
-            self._average(u, progress.averaged)
+        if self.plan.average is not None and progress.averaged is not None:
+            progress.n_averaged = self.plan.average.take_in(
+                u, progress.averaged, progress.n_averaged, progress.samples
+            )
         return loss
 
     def _move(self, u: np.ndarray) -> None:
@@ -428,14 +431,6 @@ class Epochs:
             self._rated_epoch = progress.epoch
         factor = schedule(progress.step, self.plan.n_steps, progress.losses)
         self.rate = self.plan.learning_rate * factor
-
-    def _average(self, u: np.ndarray, averaged: np.ndarray) -> None:
-        progress = self.progress
-        if progress.samples < (self.plan.average_from or 0):
-            np.copyto(averaged, u)
-            return
-        progress.n_averaged += 1
-        averaged += (u - averaged) / progress.n_averaged
 
 
 class _L1:

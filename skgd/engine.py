@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.activations import ACTIVATIONS
+from skgd.averaging import Mean
 from skgd.gradients import Analytic, Backprop, GradientSource
 from skgd.losses import LOSSES
 from skgd.objective import Objective
@@ -145,6 +146,7 @@ def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, 
         and type(objective.loss) in LOSSES.values()
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
         and (isinstance(plan.optimizer, LBFGS) or type(plan.optimizer) in rules)
+        and (plan.average is None or type(plan.average) is Mean)
         and plan.clip_value is None
         and plan.dropout is None
         and X.dtype in (np.float64, np.float32)

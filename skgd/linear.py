@@ -157,8 +157,9 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -240,7 +241,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: bool | int = False,
+        average: Any = False,
         warm_start: bool = False,
         shuffle: bool = True,
         random_state: Any = None,
@@ -329,8 +330,9 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
@@ -416,7 +418,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: bool | int = False,
+        average: Any = False,
         class_weight: Any = None,
         warm_start: bool = False,
         shuffle: bool = True,

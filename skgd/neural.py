@@ -172,8 +172,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     dropout : float or list of float, default=0.0
         Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
         has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
@@ -269,7 +270,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: bool | int = False,
+        average: Any = False,
         dropout: Any = 0.0,
         class_weight: Any = None,
         warm_start: bool = False,
@@ -364,8 +365,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     dropout : float or list of float, default=0.0
         Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
         has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
@@ -458,7 +460,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: bool | int = False,
+        average: Any = False,
         dropout: Any = 0.0,
         warm_start: bool = False,
         shuffle: bool = True,

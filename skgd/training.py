@@ -271,7 +271,6 @@ def _plan(
     schedule = components.schedule
     if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
         schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n)
-    average = estimator.average
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
@@ -285,7 +284,7 @@ def _plan(
         tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
         n_iter_no_change=int(estimator.n_iter_no_change),
         clip_norm=estimator.clip_norm,
-        average_from=int(average) if average else None,
+        average=components.average,
         shuffle=bool(estimator.shuffle),
         seed=seed,
         early_stopping=early_stopping,

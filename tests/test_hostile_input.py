@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.activations import ReLU, Tanh
+from skgd.averaging import EMA, Mean
 from skgd.gradients import Analytic, Numeric
 from skgd.losses import Focal, Huber, LogLoss
 from skgd.optimizers import LBFGS, Adam, Momentum
@@ -93,7 +94,7 @@ FLAGS = {
 }
 OTHERS = {
     "batch_size": [0, -1, 0.0, -0.5, 1.5, NAN, INF, "a", "full", [1], True, np.True_, 1j],
-    "average": [-1, 1.5, 2.0, "yes", None, NAN],
+    "average": [-1, 1.5, 2.0, "yes", None, NAN, [], {}, object, L2(), Adam()],
     "dropout": [-0.1, 1, 1.0, NAN, INF, None, "a", True, [0.5, 0.5], [1.5], (), {}, 1j],
     "verbose": [-1, 1.5, "x", None],
     "random_state": ["a", -1, 1.5, NAN, [1], {}, np.random.default_rng(0)],
@@ -165,6 +166,10 @@ GOOD = [
     ("average", np.True_),
     ("average", np.False_),
     ("average", np.int64(10)),
+    ("average", "mean"),
+    ("average", np.str_("ema")),
+    ("average", EMA(decay=np.float32(0.5))),
+    ("average", Mean(after=np.int64(5))),
     ("warm_start", np.True_),
     ("shuffle", np.False_),
     ("fit_intercept", np.False_),

@@ -146,7 +146,7 @@ class CompiledEpochs:
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
         arrays = {"before": self.before_last_step}
-        if plan.average_from is not None:
+        if plan.average is not None:
             progress.averaged = u.copy() if progress.averaged is None else progress.averaged
             arrays["averaged"] = progress.averaged
         self._n_steps = math.ceil(batches.n / batches.size)
@@ -159,7 +159,7 @@ class CompiledEpochs:
             momenta=np.empty(self._longest),
             products=np.ones(self._longest + 1),
             clip_norm=math.inf if plan.clip_norm is None else float(plan.clip_norm),
-            average_after=plan.average_from or 0,
+            average_after=0 if plan.average is None else int(plan.average.after),
         )
         self._order = np.empty(0 if batches.in_order else batches.n, np.int32)
         self._bound = _Bound(
@@ -250,7 +250,7 @@ class CompiledEpochs:
         progress.samples += seen
         if progress.averaged is not None:
             after = before + np.minimum(np.arange(1, done + 1) * size, seen)
-            progress.n_averaged += int((after >= self.plan.average_from).sum())
+            progress.n_averaged += int((after >= self.plan.average.after).sum())
 
 
 class CompiledGradient:
