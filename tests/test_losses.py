@@ -187,6 +187,7 @@ def test_fit_with_smoothed_labels_is_one_of_weighted_rows(n_classes, optimizer):
         np.repeat(X, n_classes, axis=0), np.tile(np.arange(n_classes), n), share.ravel()
     )
     settings = {"max_iter": 3000, "tol": None, "alpha": 0.01, "batch_size": None}
+    settings["schedule"] = "constant" if optimizer == "lbfgs" else "cosine"
     model = GDClassifier(LogLoss(label_smoothing=0.3), optimizer=optimizer, **settings)
     p = model.fit(X, label).predict_proba(X)
     np.testing.assert_allclose(p, peer.predict_proba(X), atol=1e-4)
