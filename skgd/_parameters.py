@@ -12,6 +12,7 @@ from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
 from skgd.averaging import Averaging, resolve_average
+from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.function_loss import FunctionLoss
 from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
@@ -30,6 +31,7 @@ class Components:
     optimizer: Optimizer | LBFGS
     schedule: Schedule
     penalty: Penalty
+    constraint: Constraint
     average: Averaging | None
 
     def tried_on(self, data: Batch, known: Loss | None = None) -> Components:
@@ -69,6 +71,7 @@ def check_parameters(estimator: Any) -> Components:
         optimizer=resolve_optimizer(estimator.optimizer),
         schedule=_resolve_schedule(estimator.schedule),
         penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
+        constraint=resolve("constraint", estimator.constraint, CONSTRAINTS, Constraint),
         average=resolve_average(estimator.average),
     )
     _check_together(estimator, components)

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.averaging import Averaging
+from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates
 from skgd.dropout import Dropout
 from skgd.gradients import GradientFunction
@@ -69,6 +70,8 @@ class Plan:
         Largest size of an entry of the gradient that the optimizer sees.
     dropout : Dropout or None
         Leave hidden units out, in the steps alone.
+    bounds : Bounds or None
+        What no step leaves.
     """
 
     optimizer: Optimizer | LBFGS
@@ -89,6 +92,7 @@ class Plan:
     drop_last: bool = False
     clip_value: float | None = None
     dropout: Dropout | None = None
+    bounds: Bounds | None = None
 
 
 @dataclass
@@ -399,6 +403,8 @@ class Epochs:
             progress.n_averaged = self.plan.average.take_in(
                 u, progress.averaged, progress.n_averaged, progress.samples
             )
+            if self.plan.bounds is not None:  # rounding may leave them
+                self.plan.bounds.project(progress.averaged)
         return loss
 
     def _move(self, u: np.ndarray) -> None:
@@ -422,6 +428,8 @@ class Epochs:
         )
         if self.l1 is not None:
             self.l1.after_step(u, gradient)
+        if plan.bounds is not None:
+            plan.bounds.project(u)
 
     def _set_rate(self) -> None:
         progress, schedule = self.progress, self.plan.schedule
@@ -683,7 +691,13 @@ def _solve(
             raise StopIteration
 
     result = plan.optimizer.solve(
-        scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=callback
+        scaled,
+        progress.u.copy(),
+        max_iter=plan.max_iter,
+        tol=plan.tol,
+        l1=l1,
+        bounds=None if plan.bounds is None else plan.bounds.pairs(progress.u.size),
+        callback=callback,
     )
     if not np.isfinite(result.fun):
         return DIVERGED

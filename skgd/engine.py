@@ -140,18 +140,25 @@ def engine_for(
 
 def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, X: Any) -> bool:
     """Whether all parts are rows of the tables; a user's own class may do anything."""
-    rules = [row for row in OPTIMIZERS.values() if row is not LBFGS]
     return (
         type(source) in (Analytic, Backprop)
         and type(objective.loss) in LOSSES.values()
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
-        and (isinstance(plan.optimizer, LBFGS) or type(plan.optimizer) in rules)
-        and (plan.average is None or type(plan.average) is Mean)
-        and plan.clip_value is None
-        and plan.dropout is None
+        and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31
         and (not sparse.issparse(X) or X.indices.dtype == np.int32)
+    )
+
+
+def _has_compiled_steps(plan: Any) -> bool:
+    """Whether the kernels know all that a step has to do."""
+    return (
+        type(plan.optimizer) in OPTIMIZERS.values()
+        and (plan.average is None or type(plan.average) is Mean)
+        and plan.clip_value is None
+        and plan.dropout is None
+        and plan.bounds is None
     )
 
 

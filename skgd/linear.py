@@ -134,6 +134,9 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
@@ -231,6 +234,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
@@ -255,6 +259,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.fit_intercept = fit_intercept
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -307,6 +312,9 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
@@ -408,6 +416,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
@@ -433,6 +442,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.fit_intercept = fit_intercept
         self.batch_size = batch_size
         self.max_iter = max_iter

@@ -151,6 +151,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         batch b is a/b here.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer; all where the loss is one number.
@@ -261,6 +264,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
@@ -288,6 +292,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -344,6 +349,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         batch b is a/b here.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer; all where the loss is one number.
@@ -451,6 +459,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
@@ -477,6 +486,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol

@@ -13,6 +13,7 @@ from scipy import sparse
 
 from skgd import descent
 from skgd._parameters import Components
+from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
 from skgd.dropout import Dropout
 from skgd.engine import engine_for
@@ -177,6 +178,10 @@ def prepare(
         early_stopping=early_stopping,
         one_pass=one_pass,
     )
+    if plan.bounds is not None:  # the start, too, and what an earlier pass left
+        for parameters in (progress.u, progress.averaged):
+            if parameters is not None:
+                plan.bounds.project(parameters)
     engine = engine_for(
         objective,
         components.source,
@@ -293,6 +298,7 @@ def _plan(
         drop_last=drop_last,
         clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
         dropout=Dropout(rates, sizes, seed) if any(rates) else None,
+        bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),
     )
 
 

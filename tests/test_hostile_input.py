@@ -94,6 +94,7 @@ FLAGS = {
 }
 OTHERS = {
     "batch_size": [0, -1, 0.0, -0.5, 1.5, NAN, INF, "a", "full", [1], True, np.True_, 1j],
+    "constraint": [1, NAN, [], object, "", "negative", (0, 1), L2(), Adam()],
     "average": [-1, 1.5, 2.0, "yes", None, NAN, [], {}, object, L2(), Adam()],
     "dropout": [-0.1, 1, 1.0, NAN, INF, None, "a", True, [0.5, 0.5], [1.5], (), {}, 1j],
     "verbose": [-1, 1.5, "x", None],
