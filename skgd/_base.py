@@ -23,6 +23,8 @@ from skgd._component import resolve
 from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
+from skgd.averaging import AVERAGES
+from skgd.constraints import CONSTRAINTS
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
@@ -42,6 +44,8 @@ _TABLES: dict[str, Any] = {
     "optimizer": OPTIMIZERS,
     "schedule": SCHEDULES,
     "penalty": PENALTIES,
+    "constraint": CONSTRAINTS,
+    "average": AVERAGES,
 }
 _EARLY_STOPPING_FROM = 10_000  # rows, as in HistGradientBoosting
 

@@ -11,6 +11,8 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
+from skgd.averaging import Averaging, resolve_average
+from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.function_loss import FunctionLoss
 from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
@@ -29,6 +31,8 @@ class Components:
     optimizer: Optimizer | LBFGS
     schedule: Schedule
     penalty: Penalty
+    constraint: Constraint
+    average: Averaging | None
 
     def tried_on(self, data: Batch, known: Loss | None = None) -> Components:
         """Return them with a loss that has been tried on these targets, by the gradient source.
@@ -67,6 +71,8 @@ def check_parameters(estimator: Any) -> Components:
         optimizer=resolve_optimizer(estimator.optimizer),
         schedule=_resolve_schedule(estimator.schedule),
         penalty=_resolve_penalty(estimator.penalty, estimator.l1_ratio),
+        constraint=resolve("constraint", estimator.constraint, CONSTRAINTS, Constraint),
+        average=resolve_average(estimator.average),
     )
     _check_together(estimator, components)
     return components
@@ -123,10 +129,9 @@ def _check_numbers(estimator: Any) -> None:
     check_number(
         "validation_fraction", estimator.validation_fraction, low=0, high=1, include="neither"
     )
-    if estimator.clip_norm is not None:
-        check_number("clip_norm", estimator.clip_norm, low=0, include="neither")
-    if not isinstance(estimator.average, (bool, np.bool_)):
-        check_number("average", estimator.average, low=0, integer=True)
+    for name in ("clip_norm", "clip_value"):
+        if getattr(estimator, name) is not None:
+            check_number(name, getattr(estimator, name), low=0, include="neither")
     for name in ("warm_start", "shuffle", "fit_intercept"):
         if hasattr(estimator, name):
             check_bool(name, getattr(estimator, name))
@@ -203,7 +208,9 @@ def _check_together(estimator: Any, components: Components) -> None:
             "batch_size": mini_batches,
             "schedule": scheduled,
             "clip_norm": estimator.clip_norm is not None,
-            "average": not _is_false(estimator.average),
+            "clip_value": estimator.clip_value is not None,
+            "average": components.average is not None,
+            "dropout": any(estimator._dropout_rates()),
         }
         for name, clash in clashes.items():
             if clash:
@@ -218,10 +225,12 @@ def _check_together(estimator: Any, components: Components) -> None:
             f"optimizer={estimator.optimizer!r} adapts its steps by comparing successive full "
             f"gradients: it takes {name}={right!r}, not {name}={getattr(estimator, name)!r}."
         )
-
-
-def _is_false(value: Any) -> bool:
-    return isinstance(value, (bool, np.bool_)) and not value
+    elif optimizer.full_batch_only and any(estimator._dropout_rates()):
+        raise ValueError(
+            f"optimizer={estimator.optimizer!r} adapts its steps by comparing successive gradients "
+            f"of one function, and dropout={estimator.dropout!r} changes it at every step: use "
+            "dropout=0, or another optimizer."
+        )
 
 
 def check_partial(estimator: Any, components: Components, *, validated: bool) -> None:

@@ -16,7 +16,10 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import sparse
 
+from skgd.averaging import Averaging
+from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates
+from skgd.dropout import Dropout
 from skgd.gradients import GradientFunction
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
@@ -59,8 +62,8 @@ class Plan:
     n_iter_no_change : int
     clip_norm : float or None
         Largest norm of the gradient that the optimizer sees.
-    average_from : int or None
-        Samples after which the parameters are averaged over the steps; None does not.
+    average : Averaging or None
+        How the parameters are averaged over the steps; None does not.
     shuffle : bool
     seed : int
     early_stopping : bool
@@ -70,6 +73,12 @@ class Plan:
     verbose : bool
     drop_last : bool
         Leave out the last batch of an epoch where it is shorter than the others.
+    clip_value : float or None
+        Largest size of an entry of the gradient that the optimizer sees.
+    dropout : Dropout or None
+        Leave hidden units out, in the steps alone.
+    bounds : Bounds or None
+        What no step leaves.
     limits : Limits
         Further ends of the training.
     """
@@ -83,13 +92,16 @@ class Plan:
     tol: float | None
     n_iter_no_change: int
     clip_norm: float | None
-    average_from: int | None
+    average: Averaging | None
     shuffle: bool
     seed: int
     early_stopping: bool
     keep_best: bool
     verbose: bool
     drop_last: bool = False
+    clip_value: float | None = None
+    dropout: Dropout | None = None
+    bounds: Bounds | None = None
     limits: Limits = NO_LIMITS
     n_epochs: int | None = None
 
@@ -259,7 +271,7 @@ class EpochTaker(Protocol):
         """
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before clipping."""
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
 
     def close(self) -> None:
         """Let go of what the steps needed."""
@@ -321,7 +333,7 @@ def descend(
     """
     solver = isinstance(plan.optimizer, LBFGS)
     walk = _solve if solver else partial(_walk, engine=engine or Epochs)
-    if plan.average_from is None:  # an earlier pass may have averaged
+    if plan.average is None:  # an earlier pass may have averaged
         progress.averaged, progress.n_averaged = None, 0
     progress.stop_reason = RUNNING
     if progress.start_u is None:  # else it goes on from where it was stopped
@@ -419,7 +431,7 @@ def _ends_past_best(plan: Plan, progress: Progress, one_pass: bool) -> bool:
     """
     if plan.early_stopping:
         return not one_pass or progress.stop_reason == NO_BETTER_SCORE
-    return plan.keep_best and plan.average_from is None and progress.stop_reason == CONVERGED
+    return plan.keep_best and plan.average is None and progress.stop_reason == CONVERGED
 
 
 class Epochs:
@@ -447,7 +459,7 @@ class Epochs:
         self._rated_epoch = -1
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
-        if plan.average_from is not None and progress.averaged is None:
+        if plan.average is not None and progress.averaged is None:
             progress.averaged = u.copy()
 
     def run(self, progress: Progress) -> float:
@@ -467,7 +479,7 @@ class Epochs:
         return total / seen
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before clipping."""
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
         return self._norm
 
     def close(self) -> None:
@@ -476,6 +488,8 @@ class Epochs:
     def _step(self, batch: Batch, *, last: bool) -> float:
         """Evaluate J and its gradient on the batch, and move. Returns J before the move."""
         progress, u = self.progress, self.progress.u
+        if self.plan.dropout is not None:
+            batch = self.plan.dropout.masked(batch, progress.step)
         loss = self.gradient_of(u, batch, self.gradient)
         progress.gradient_evaluations += 1
         progress.loss_evaluations += self.gradient_of.losses_per_call
@@ -488,8 +502,12 @@ class Epochs:
         self._move(u, last=last)
         progress.step += 1
         progress.samples += batch.X.shape[0]
-        if progress.averaged is not None:
-            self._average(u, progress.averaged)
+        if self.plan.average is not None and progress.averaged is not None:
+            progress.n_averaged = self.plan.average.take_in(
+                u, progress.averaged, progress.n_averaged, progress.samples
+            )
+            if self.plan.bounds is not None:  # rounding may leave them
+                self.plan.bounds.project(progress.averaged)
         return loss
 
     def _move(self, u: np.ndarray, *, last: bool) -> None:
@@ -497,6 +515,8 @@ class Epochs:
         self._set_rate()
         if self.l1 is not None:
             self.l1.before_step(u, gradient)
+        if plan.clip_value is not None:
+            np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
         if last or plan.clip_norm is not None:
             self._norm = float(np.linalg.norm(gradient))
         if plan.clip_norm is not None and self._norm > plan.clip_norm:
@@ -511,6 +531,8 @@ class Epochs:
         )
         if self.l1 is not None:
             self.l1.after_step(u, gradient)
+        if plan.bounds is not None:
+            plan.bounds.project(u)
 
     def _set_rate(self) -> None:
         progress, plan = self.progress, self.plan
@@ -519,14 +541,6 @@ class Epochs:
                 return
             self._rated_epoch = progress.epoch
         self.rate = plan.rate(progress, progress.step)
-
-    def _average(self, u: np.ndarray, averaged: np.ndarray) -> None:
-        progress = self.progress
-        if progress.samples < (self.plan.average_from or 0):
-            np.copyto(averaged, u)
-            return
-        progress.n_averaged += 1
-        averaged += (u - averaged) / progress.n_averaged
 
 
 class _L1:
@@ -705,7 +719,13 @@ def _solve(
             raise StopIteration
 
     result = plan.optimizer.solve(
-        scaled, progress.u.copy(), max_iter=plan.max_iter, tol=plan.tol, l1=l1, callback=callback
+        scaled,
+        progress.u.copy(),
+        max_iter=plan.max_iter,
+        tol=plan.tol,
+        l1=l1,
+        bounds=None if plan.bounds is None else plan.bounds.pairs(progress.u.size),
+        callback=callback,
     )
     if not np.isfinite(result.fun):
         return DIVERGED

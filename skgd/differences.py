@@ -288,10 +288,11 @@ class _Forward:
         self.y = np.ascontiguousarray(batch.y[rows].T)
         self.z: list[np.ndarray] = []
         self.a = [X]
-        for (W, b), activation in zip(layers, (*self.model.activations, None), strict=True):
+        self.masks = [np.ascontiguousarray(mask[rows].T) for mask in batch.masks or ()]
+        for layer, (W, b) in enumerate(layers):
             self.z.append(_affine(W, b, self.a[-1]))
-            if activation is not None:
-                self.a.append(activation(self.z[-1]))
+            if layer < len(layers) - 1:
+                self.a.append(self._output(layer, self.z[-1]))
         self.losses = self._loss(self.y, self.z[-1])
         n = batch.X.shape[0]
         if self.losses.ndim == 0:
@@ -330,12 +331,12 @@ class _Forward:
         """
         last = layer == len(self.layers) - 1
         z, a = self.z[layer][unit], (self.z if last else self.a[1:])[layer][unit]
-        if row is not None:
-            z, a = z[row], a[row]
+        row_of = slice(None) if row is None else row
+        z, a = z[row_of], a[row_of]
         total = np.zeros(shift.shape)
         for point, weight in zip(stencil.points, stencil.weights, strict=True):
             moved = z + point * shift
-            change = (moved if last else self.model.activations[layer](moved)) - a
+            change = (moved if last else self._output(layer, moved, row_of, unit)) - a
             if self.loss.any_rows:
                 self._row_by_row(layer, unit, change, weight, row, total)
             else:
@@ -379,8 +380,15 @@ class _Forward:
         z = self.layers[layer + 1][0][unit][:, None] * change
         z += _columns(self.z[layer + 1], row)
         for index in range(layer + 1, len(self.layers) - 1):
-            z = _affine(*self.layers[index + 1], self.model.activations[index](z))
+            z = _affine(*self.layers[index + 1], self._output(index, z, row))
         return z
+
+    def _output(
+        self, layer: int, z: np.ndarray, row: Any = slice(None), unit: Any = slice(None)
+    ) -> np.ndarray:
+        """Return the outputs of a hidden layer, or of one unit of it, for these rows."""
+        a = self.model.activations[layer](z)
+        return a * self.masks[layer][unit][..., row] if self.masks else a
 
     def _loss(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:
         """Loss of raw outputs (outputs, rows), which losses take as (rows,) or (rows, outputs)."""

@@ -16,6 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.activations import ACTIVATIONS
+from skgd.averaging import Mean
 from skgd.gradients import Analytic, Backprop, GradientSource
 from skgd.losses import LOSSES
 from skgd.objective import Objective
@@ -120,11 +121,14 @@ def compile_kernels() -> int:
 
 
 def engine_for(
-    objective: Objective, source: GradientSource, optimizer: Any, X: Any, n_steps: int, n_rows: int
+    objective: Objective, source: GradientSource, plan: Any, X: Any, n_steps: int, n_rows: int
 ) -> str:
-    """Return "numba" or "numpy", for a training of so many steps on so many rows each."""
+    """Return "numba" or "numpy", for a training of so many steps on so many rows each.
+
+    `plan` is a `descent.Plan`.
+    """
     engine = wanted()
-    if engine == "numpy" or not _has_compiled_form(objective, source, optimizer, X):
+    if engine == "numpy" or not _has_compiled_form(objective, source, plan, X):
         return "numpy"
     if engine == "numba":
         return "numba"
@@ -134,19 +138,27 @@ def engine_for(
     return "numba" if worth and find_spec("numba") is not None else "numpy"
 
 
-def _has_compiled_form(
-    objective: Objective, source: GradientSource, optimizer: Any, X: Any
-) -> bool:
+def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, X: Any) -> bool:
     """Whether all parts are rows of the tables; a user's own class may do anything."""
-    rules = [row for row in OPTIMIZERS.values() if row is not LBFGS]
     return (
         type(source) in (Analytic, Backprop)
         and type(objective.loss) in LOSSES.values()
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
-        and (isinstance(optimizer, LBFGS) or type(optimizer) in rules)
+        and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31
         and (not sparse.issparse(X) or X.indices.dtype == np.int32)
+    )
+
+
+def _has_compiled_steps(plan: Any) -> bool:
+    """Whether the kernels know all that a step has to do."""
+    return (
+        type(plan.optimizer) in OPTIMIZERS.values()
+        and (plan.average is None or type(plan.average) is Mean)
+        and plan.clip_value is None
+        and plan.dropout is None
+        and plan.bounds is None
     )
 
 

@@ -413,9 +413,9 @@ class _ByHand(_AtTheta):
         return value
 
     def _of_loss(self, batch: Batch) -> float:
-        X, y, weight = batch
+        X, y, weight, masks = batch
         n = X.shape[0]
-        raw = self._rule.forward(self.layers, X)
+        raw = self._rule.forward(self.layers, X, masks)
         losses, delta = self.objective.loss.value_and_gradient(
             y, raw.reshape(-1) if raw.shape[1] == 1 else raw
         )
@@ -426,7 +426,7 @@ class _ByHand(_AtTheta):
         else:
             value = float(weight @ losses) / n
             delta *= (weight / n)[:, None]
-        self._rule.backward(self.layers, X, delta, self.slopes)
+        self._rule.backward(self.layers, X, delta, self.slopes, masks)
         return value
 
 

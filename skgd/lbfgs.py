@@ -105,6 +105,7 @@ class LBFGS(Component):
         max_iter: int,
         tol: float | None,
         l1: np.ndarray | None = None,
+        bounds: np.ndarray | None = None,
         callback: Callable[[np.ndarray, float], Any] | None = None,
     ) -> OptimizeResult:
         """Minimise ``fun(x) + sum(l1 * abs(x))``.
@@ -122,6 +123,8 @@ class LBFGS(Component):
             by rounding alone. None goes on until no lower value is found.
         l1 : ndarray of shape (n,), default=None
             Strength of the L1 term per coordinate, 0 where there is none.
+        bounds : ndarray of shape (n, 2), default=None
+            Lower and upper bound of each coordinate, infinite where there is none; `x0` is within.
         callback : callable, default=None
             ``callback(x, value)`` after each iteration, with the value including the L1 term.
             A StopIteration ends the search, as in SciPy; any other exception goes on up.
@@ -144,7 +147,7 @@ class LBFGS(Component):
             problem.start(x0),
             method="L-BFGS-B",
             jac=True,
-            bounds=problem.bounds(x0.size),
+            bounds=problem.bounds(x0.size, bounds),
             callback=None if callback is None else after_iteration,
             options={
                 "maxiter": int(max_iter),
@@ -186,8 +189,8 @@ class _Smooth:
     def start(self, x0):
         return x0
 
-    def bounds(self, n):
-        return None
+    def bounds(self, n, bounds):
+        return bounds
 
     def merge(self, x, value):
         return x.copy(), float(value)
@@ -217,10 +220,17 @@ class _Split:
         z[self.where] = np.maximum(x0[self.where], 0.0)
         return z
 
-    def bounds(self, n):
-        low = np.full(n + self.where.size, -np.inf)
-        low[self.where] = low[n:] = 0.0
-        return list(zip(low, np.full(low.size, np.inf), strict=True))
+    def bounds(self, n, bounds):
+        """Bounds of both parts: x is within its own if u is within their positive part, v theirs.
+
+        For 0 in [low, high]: u in [0, high], v in [0, -low]. Else one of them is fixed at 0.
+        """
+        if bounds is None:
+            bounds = np.tile([-np.inf, np.inf], (n, 1))
+        split = np.concatenate([bounds, -bounds[self.where, ::-1]])
+        split[self.where] = np.maximum(split[self.where], 0.0)
+        split[n:] = np.maximum(split[n:], 0.0)
+        return split
 
     def merge(self, z, value):
         """Return x and its value: where both parts are positive, |u - v| is less than u + v."""

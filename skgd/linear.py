@@ -57,6 +57,9 @@ class LinearParameters:
             linear_shape=(n_features,) if flat else (n_outputs, n_features),
         )
 
+    def _dropout_rates(self) -> tuple[float, ...]:
+        return ()
+
     def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
         """Theta = 0; where the output is centred, an intercept just off the mean of y.
 
@@ -131,6 +134,9 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
@@ -162,8 +168,11 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -238,6 +247,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
@@ -251,7 +261,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
-        average: bool | int = False,
+        clip_value: float | None = None,
+        average: Any = False,
         warm_start: bool = False,
         shuffle: bool = True,
         random_state: Any = None,
@@ -265,6 +276,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.fit_intercept = fit_intercept
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -278,6 +290,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
         self.warm_start = warm_start
         self.shuffle = shuffle
@@ -320,6 +333,9 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Strength of the penalty. SGDClassifier's form; J divides by the sum of weights.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     fit_intercept : bool, default=True
         Whether the model has an intercept.
     batch_size : int, float, "auto" or None, default="auto"
@@ -351,8 +367,11 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
@@ -431,6 +450,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         fit_intercept: bool = True,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
@@ -444,7 +464,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
-        average: bool | int = False,
+        clip_value: float | None = None,
+        average: Any = False,
         class_weight: Any = None,
         warm_start: bool = False,
         shuffle: bool = True,
@@ -459,6 +480,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.fit_intercept = fit_intercept
         self.batch_size = batch_size
         self.max_iter = max_iter
@@ -472,6 +494,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
         self.class_weight = class_weight
         self.warm_start = warm_start

@@ -598,8 +598,18 @@ class LogLoss(Loss):
     Two classes: ``log(1 + exp(raw)) - y raw``, with the logistic link. More: ``-sum_k y_k
     log softmax(raw)_k``. A row of y may also hold the probabilities of the classes.
 
+    Parameters
+    ----------
+    label_smoothing : float in [0, 1), default=0.0
+        Share of each target that is spread evenly over all K classes (two, for one raw output):
+        ``(1 - label_smoothing) y + label_smoothing / K``. The loss is then lowest at a finite raw
+        output, and probabilities stay away from 0 and 1. It is part of the loss wherever that is
+        reported, on validation rows too.
+
     References
     ----------
+    C. Szegedy, V. Vanhoucke, S. Ioffe, J. Shlens and Z. Wojna, "Rethinking the Inception
+    architecture for computer vision", CVPR 2016, section 7 (label smoothing).
     D. R. Cox, "The regression analysis of binary sequences", *J. R. Statist. Soc. B* 20, 1958.
     J. S. Bridle, "Training stochastic model recognition algorithms as networks can lead to
     maximum mutual information estimation of parameters", NIPS 1989 (softmax).
@@ -612,6 +622,8 @@ class LogLoss(Loss):
     array([0.6931, 0.    ])
     >>> LogLoss().gradient(np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]]))
     array([[ 0.5, -0.5]])
+    >>> LogLoss(label_smoothing=0.1).gradient(np.array([[0.0, 1.0]]), np.array([[0.0, 0.0]]))
+    array([[ 0.45, -0.45]])
     """
 
     task = "classification"
@@ -619,7 +631,14 @@ class LogLoss(Loss):
     holomorphic = True
     smooth = True
 
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        self.label_smoothing = label_smoothing
+
+    def check(self) -> None:
+        check_number("label_smoothing", self.label_smoothing, low=0.0, high=1.0, include="low")
+
     def value(self, y: np.ndarray, raw: Any) -> Any:
+        y = self._smoothed(y)
         if y.ndim == 1:
             # softplus(raw) - y raw would cancel for a confident right answer. With z the raw
             # output towards the wrong class, nothing is subtracted for y in {0, 1}.
@@ -631,6 +650,7 @@ class LogLoss(Loss):
         return self.value_and_gradient(y, raw)[1]
 
     def value_and_gradient(self, y: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        y = self._smoothed(y)
         # One pass of exp for both; its argument is never positive, so it cannot overflow.
         if y.ndim == 1:
             positive = raw >= 0.0
@@ -660,8 +680,14 @@ class LogLoss(Loss):
 
     def curvature(self, n_outputs: int = 1) -> float:
         # p (1 - p) <= 1/4; the Hessian diag(p) - p p^T of softmax has eigenvalues <= 1/2
-        # (Boehning, "Multinomial logistic regression algorithm", 1992).
+        # (Boehning, "Multinomial logistic regression algorithm", 1992). Neither depends on y.
         return 0.25 if n_outputs == 1 else 0.5
+
+    def _smoothed(self, y: np.ndarray) -> np.ndarray:
+        share = float(self.label_smoothing)  # a NumPy scalar would turn float32 into float64
+        if not share:
+            return y
+        return (1.0 - share) * y + share / (2 if y.ndim == 1 else y.shape[1])
 
 
 class Focal(Loss):

@@ -610,7 +610,7 @@ def _plan(
         tol=float(tol) if isinstance(optimizer, LBFGS) and tol is not None else None,
         n_iter_no_change=_WINDOW,
         clip_norm=None,
-        average_from=None,
+        average=None,
         shuffle=False,
         seed=0,
         early_stopping=False,

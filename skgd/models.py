@@ -19,6 +19,7 @@ from skgd import special
 from skgd.activations import Activation
 
 Layers = list[tuple[Any, Any]]
+Masks = tuple[np.ndarray, ...] | None  # of the hidden layers (see `skgd.dropout`)
 
 _BLOCK = 2048  # rows
 
@@ -111,11 +112,13 @@ class FeedForward:
         biases = arrays[self.n_layers :] if self.fit_intercept else [None] * self.n_layers
         return list(zip(weights, biases, strict=True))
 
-    def raw(self, layers: Layers, X: Any) -> Any:
+    def raw(self, layers: Layers, X: Any, masks: Masks = None) -> Any:
         """Raw outputs in plain NumPy, which the graph can record: (n,) or (n, n_outputs)."""
         a = X
-        for (W, b), activation in zip(layers[:-1], self.activations, strict=True):
-            a = activation(special.affine(a, W, b))
+        for index, activation in enumerate(self.activations):
+            a = activation(special.affine(a, *layers[index]))
+            if masks is not None:
+                a = a * masks[index]
         raw = special.affine(a, *layers[-1])
         return raw.reshape(-1) if self.n_outputs == 1 else raw
 
@@ -129,7 +132,8 @@ class DeltaRule:
 
     ``delta_L = dJ/d raw``; ``dJ/dW_l = a_{l-1}^T delta_l``; ``dJ/db_l = sum_rows delta_l``;
     ``delta_{l-1} = (delta_l W_l^T) * activation'(z_{l-1})`` (Rumelhart, Hinton & Williams
-    1986, eq. 4 to 7). For the linear model that is ``X^T delta``.
+    1986, eq. 4 to 7). For the linear model that is ``X^T delta``. A mask multiplies the outputs
+    of its layer on the way forward, and delta on the way backward.
 
     The arrays between the layers are made once for each number of rows and used again.
     """
@@ -139,25 +143,29 @@ class DeltaRule:
         self.dtype = dtype
         self._buffers: dict[int, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {}
 
-    def forward(self, layers: Layers, X: Any) -> np.ndarray:
+    def forward(self, layers: Layers, X: Any, masks: Masks = None) -> np.ndarray:
         """Raw outputs (n, n_outputs), in a buffer that the next call overwrites."""
         a = X
         buffers = self._rows(X.shape[0])
-        for (W, b), activation, (z, out, _) in zip(
-            layers[:-1], self.model.activations, buffers[:-1], strict=True
-        ):
-            _affine(a, W, b, z)
+        for index, activation in enumerate(self.model.activations):
+            z, out, below = buffers[index]
+            _affine(a, *layers[index], z)
             activation.forward(z, out)
             a = out
+            if masks is not None:  # the derivative of the activation will need the output itself
+                a = np.multiply(out, masks[index], out=below)
         raw = buffers[-1][0]
         _affine(a, *layers[-1], raw)
         return raw
 
-    def backward(self, layers: Layers, X: Any, delta: np.ndarray, gradient: Layers) -> None:
+    def backward(
+        self, layers: Layers, X: Any, delta: np.ndarray, gradient: Layers, masks: Masks = None
+    ) -> None:
         """Write dJ/dW and dJ/db of the last `forward` into the views `gradient`."""
+        output = 1 if masks is None else 2  # where `forward` has put what the next layer reads
         buffers = self._rows(X.shape[0])
         for index in range(len(layers) - 1, -1, -1):
-            before = X if index == 0 else buffers[index - 1][1]
+            before = X if index == 0 else buffers[index - 1][output]
             slope_W, slope_b = gradient[index]
             _transposed_product(before, delta, slope_W)
             if slope_b is not None:
@@ -165,6 +173,8 @@ class DeltaRule:
             if index > 0:
                 z, a, below = buffers[index - 1]
                 np.matmul(delta, layers[index][0].T, out=below)
+                if masks is not None:
+                    below *= masks[index - 1]
                 self.model.activations[index - 1].backward(below, z, a)
                 delta = below
 

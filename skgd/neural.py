@@ -13,6 +13,7 @@ from skgd._parameters import Components, check_parameters
 from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import ACTIVATIONS, Activation
 from skgd.coordinates import Coordinates
+from skgd.dropout import dropout_rates
 from skgd.gradients import GradientSource
 from skgd.losses import Loss
 from skgd.models import FeedForward
@@ -30,9 +31,11 @@ class NetworkParameters:
     _loss_: Loss
     hidden_layer_sizes: Any
     activation: Any
+    dropout: Any
 
     def _components(self) -> Components:
         self._check_activations(len(self._check_hidden()))
+        self._dropout_rates()
         return check_parameters(self)
 
     def _check_hidden(self) -> tuple[int, ...]:
@@ -61,6 +64,9 @@ class NetworkParameters:
                 f"got {len(given)}."
             )
         return tuple(resolve("activation", a, ACTIVATIONS, Activation) for a in given)
+
+    def _dropout_rates(self) -> tuple[float, ...]:
+        return dropout_rates(self.dropout, len(self._check_hidden()))
 
     def _model(self, n_features: int, n_outputs: int) -> FeedForward:
         hidden = self._check_hidden()
@@ -145,6 +151,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         batch b is a/b here.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer; all where the loss is one number.
@@ -174,8 +183,15 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+    dropout : float or list of float, default=0.0
+        Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
+        has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
+        `predict`, `loss_and_gradient`) takes the whole network.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
@@ -261,6 +277,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
@@ -273,7 +290,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
-        average: bool | int = False,
+        clip_value: float | None = None,
+        average: Any = False,
+        dropout: Any = 0.0,
         class_weight: Any = None,
         warm_start: bool = False,
         shuffle: bool = True,
@@ -290,6 +309,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -302,7 +322,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
+        self.dropout = dropout
         self.class_weight = class_weight
         self.warm_start = warm_start
         self.shuffle = shuffle
@@ -348,6 +370,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         batch b is a/b here.
     l1_ratio : float, default=0.15
         Share of L1 in "elasticnet".
+    constraint : {"positive", "box", None} or Constraint, default=None
+        Bounds that no weight leaves: at least 0, or those of ``Box(low=-1, high=1)``. Intercepts
+        are free. See `skgd.constraints`.
     batch_size : int, float, "auto" or None, default="auto"
         Rows for each step; a float is a share of all rows, None is the full batch, "auto"
         is 256 or all rows where there are fewer; all where the loss is one number.
@@ -377,8 +402,15 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
-    average : bool or int, default=False
-        Average the parameters over the steps; an int begins after that many samples.
+    clip_value : float or None, default=None
+        Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
+    average : bool, int, "ema" or Averaging, default=False
+        Average the parameters over the steps; an int begins after that many samples, "ema" or
+        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+    dropout : float or list of float, default=0.0
+        Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
+        has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
+        `predict`, `loss_and_gradient`) takes the whole network.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -461,6 +493,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         penalty: Any = "l2",
         alpha: float = 1e-3,
         l1_ratio: float = 0.15,
+        constraint: Any = None,
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
@@ -473,7 +506,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
         clip_norm: float | None = None,
-        average: bool | int = False,
+        clip_value: float | None = None,
+        average: Any = False,
+        dropout: Any = 0.0,
         warm_start: bool = False,
         shuffle: bool = True,
         random_state: Any = None,
@@ -489,6 +524,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.penalty = penalty
         self.alpha = alpha
         self.l1_ratio = l1_ratio
+        self.constraint = constraint
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
@@ -501,7 +537,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.validation_fraction = validation_fraction
         self.scoring = scoring
         self.clip_norm = clip_norm
+        self.clip_value = clip_value
         self.average = average
+        self.dropout = dropout
         self.warm_start = warm_start
         self.shuffle = shuffle
         self.random_state = random_state

@@ -31,16 +31,20 @@ class Batch(NamedTuple):
         Targets as the loss takes them: {0, 1} or one-hot for classes.
     weight : ndarray of shape (n,) or None
         ``w_i / mean w``; None stands for ones.
+    masks : tuple of ndarray of shape (n, units), or None
+        Factors on the outputs of each hidden layer (see `skgd.dropout`); None for none.
     """
 
     X: Any
     y: np.ndarray
     weight: np.ndarray | None
+    masks: tuple[np.ndarray, ...] | None = None
 
     def rows(self, index: np.ndarray | slice) -> Batch:
         """Return the rows of `index`, in new arrays if it is an array."""
         weight = None if self.weight is None else self.weight[index]
-        return Batch(self.X[index], self.y[index], weight)
+        masks = None if self.masks is None else tuple(mask[index] for mask in self.masks)
+        return Batch(self.X[index], self.y[index], weight, masks)
 
     def view(self, start: int, stop: int) -> Batch:
         """Return the rows from start to stop, where they lie."""
@@ -50,8 +54,13 @@ class Batch(NamedTuple):
 
     def astype(self, dtype: Any) -> Batch:
         """Return the batch in this dtype; nothing is copied that has it."""
-        weight = None if self.weight is None else self.weight.astype(dtype, copy=False)
-        return Batch(self.X.astype(dtype, copy=False), self.y.astype(dtype, copy=False), weight)
+
+        def converted(array: Any) -> Any:
+            return array.astype(dtype, copy=False)
+
+        weight = None if self.weight is None else converted(self.weight)
+        masks = None if self.masks is None else tuple(map(converted, self.masks))
+        return Batch(converted(self.X), converted(self.y), weight, masks)
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Objective:
 
     def smooth(self, layers: Layers, batch: Batch) -> Any:
         """Loss + L2 in plain NumPy: run on arrays it is a number, on traced ones a graph."""
-        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
+        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X, batch.masks))
         if not self.loss.per_sample:
             value = losses
         elif batch.weight is None:
@@ -97,7 +106,7 @@ class Objective:
         count, and J of a weighted row and of the row written twice differ in nothing.
         """
         n = batch.X.shape[0]
-        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X))
+        losses = self.loss.value(batch.y, self.model.raw(layers, batch.X, batch.masks))
         if not self.loss.per_sample:
             weighted = np.asarray(losses)
         else:

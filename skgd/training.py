@@ -13,7 +13,9 @@ from scipy import sparse
 
 from skgd import descent
 from skgd._parameters import Components
+from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.dropout import Dropout
 from skgd.engine import engine_for
 from skgd.gradients import GradientFunction
 from skgd.losses import Loss
@@ -193,10 +195,14 @@ def prepare(
         one_pass=one_pass,
         epochs_done=progress.epoch if resumed else 0,
     )
+    if plan.bounds is not None:  # the start, too, and what an earlier pass left
+        for parameters in (progress.u, progress.averaged):
+            if parameters is not None:
+                plan.bounds.project(parameters)
     engine = engine_for(
         objective,
         components.source,
-        components.optimizer,
+        plan,
         data.X,
         plan.n_steps or math.ceil(n / plan.batch_size),
         plan.batch_size,
@@ -288,7 +294,7 @@ def _plan(
     schedule = components.schedule
     if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
         schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n)
-    average = estimator.average
+    rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     return descent.Plan(
@@ -303,7 +309,7 @@ def _plan(
         tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(estimator.n_iter_no_change),
         clip_norm=estimator.clip_norm,
-        average_from=int(average) if average else None,
+        average=components.average,
         shuffle=bool(estimator.shuffle),
         seed=seed,
         early_stopping=early_stopping,
@@ -316,6 +322,9 @@ def _plan(
             step_tol=estimator.step_tol,
             gradient_tol=estimator.gradient_tol,
         ),
+        clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
+        dropout=Dropout(rates, sizes, seed) if any(rates) else None,
+        bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),
     )
 
 

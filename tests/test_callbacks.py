@@ -270,6 +270,8 @@ SETTINGS = {
     "l1": {"penalty": "l1", "alpha": 0.01},
     "early": {"early_stopping": True, "n_iter_no_change": 50},
     "rprop": {"optimizer": "rprop"},
+    "ema": {"average": "ema"},
+    "dropout": {"dropout": 0.2},
 }
 
 
@@ -280,6 +282,8 @@ def test_resumed_training_ends_at_the_same_bits(model, name, engine, tmp_path):
     if engine == "numba":
         pytest.importorskip("numba")
     path = tmp_path / "run.ckpt"
+    if name == "dropout" and "dropout" not in model.get_params():
+        model = MLPBackpropClassifier((5,))
     model = made(model, max_iter=11, **SETTINGS[name])
     if name != "rprop":
         model.set_params(batch_size=16)

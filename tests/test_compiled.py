@@ -29,7 +29,7 @@ from skgd import (
 )
 from skgd.activations import ACTIVATIONS
 from skgd.exceptions import DivergenceWarning
-from skgd.losses import LOSSES, Focal, Huber, losses_for
+from skgd.losses import LOSSES, Focal, Huber, LogLoss, losses_for
 from skgd.optimizers import (
     LBFGS,
     OPTIMIZERS,
@@ -198,6 +198,15 @@ def test_every_row_has_a_kernel():
     assert losses.LOSS_KERNELS.keys() == LOSSES.keys()
     assert activations.ACTIVATION_KERNELS.keys() == ACTIVATIONS.keys()
     assert optimizers.OPTIMIZER_KERNELS.keys() == RULES.keys()
+
+
+@both_dtypes
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_label_smoothing(n_classes, dtype):
+    X, y = problem("classification", n_classes, dtype=dtype)
+    for estimator in (GDClassifier, MLPBackpropClassifier):
+        make = lambda cls=estimator: cls(loss=LogLoss(label_smoothing=0.3), **SHORT)  # noqa: E731
+        assert_alike(make, fits(X, y), rtol=1e-10 if dtype == np.float64 else 1e-4)
 
 
 def test_every_setting_of_a_loss_reaches_its_kernel():

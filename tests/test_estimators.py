@@ -768,6 +768,28 @@ def test_clip_norm():
     assert_allclose(model.parameters_, theta, rtol=1e-10)
 
 
+@pytest.mark.parametrize("clip_norm", [None, 150.0])
+def test_clip_value_as_in_torch(clip_norm):
+    torch = pytest.importorskip("torch")
+    X, y = data(GDRegressor)
+    settings = {"optimizer": "sgd", "learning_rate": 0.5, "batch_size": None, "tol": None}
+    objective = GDRegressor(learning_rate=0.1).objective(X, y * 100)
+    theta = torch.from_numpy(objective.x0.copy()).requires_grad_()
+    optimizer = torch.optim.SGD([theta], lr=0.5)
+    clipped = 0
+    for _ in range(30):
+        theta.grad = torch.from_numpy(objective(theta.detach().numpy())[1])
+        clipped += int((theta.grad.abs() > 100).any())
+        torch.nn.utils.clip_grad_value_([theta], 100.0)
+        if clip_norm is not None:
+            torch.nn.utils.clip_grad_norm_([theta], clip_norm)
+        optimizer.step()
+    assert 0 < clipped < 30
+    model = GDRegressor(clip_value=100, clip_norm=clip_norm, max_iter=30, **settings)
+    model.fit(X, y * 100)
+    assert_allclose(model.parameters_, theta.detach().numpy(), rtol=1e-6)
+
+
 # --------------------------------------------------------------------------------- determinism
 
 
@@ -942,6 +964,7 @@ def test_lbfgs_row(estimator):
     for settings, word in (
         ({"batch_size": 10}, "batch_size"),
         ({"clip_norm": 1.0}, "clip_norm"),
+        ({"clip_value": 1.0}, "clip_value"),
         ({"average": True}, "average"),
         ({"schedule": "cosine"}, "schedule"),
     ):

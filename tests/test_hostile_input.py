@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.activations import ReLU, Tanh
+from skgd.averaging import EMA, Mean
 from skgd.gradients import Analytic, Numeric
 from skgd.losses import Focal, Huber, LogLoss
 from skgd.optimizers import LBFGS, Adam, Momentum
@@ -79,6 +80,7 @@ REALS = {
     "tol": [-1, NAN, INF],
     "validation_fraction": [0, 1, 0.0, 1.0, -0.5, 1.5, NAN, None],
     "clip_norm": [0, -1, NAN, INF],
+    "clip_value": [0, -1, NAN, INF],
 }
 WHOLE = {
     "max_iter": [0, -1, 1.5, 5.0, NAN, INF, None, np.float64(3.0)],
@@ -92,7 +94,9 @@ FLAGS = {
 }
 OTHERS = {
     "batch_size": [0, -1, 0.0, -0.5, 1.5, NAN, INF, "a", "full", [1], True, np.True_, 1j],
-    "average": [-1, 1.5, 2.0, "yes", None, NAN],
+    "constraint": [1, NAN, [], object, "", "negative", (0, 1), L2(), Adam()],
+    "average": [-1, 1.5, 2.0, "yes", None, NAN, [], {}, object, L2(), Adam()],
+    "dropout": [-0.1, 1, 1.0, NAN, INF, None, "a", True, [0.5, 0.5], [1.5], (), {}, 1j],
     "verbose": [-1, 1.5, "x", None],
     "random_state": ["a", -1, 1.5, NAN, [1], {}, np.random.default_rng(0)],
     "loss": [None, 1, NAN, [], {}, object, "", "nothing_of_that_kind", Adam(), L2()],
@@ -157,9 +161,16 @@ GOOD = [
     ("batch_size", 1.0),
     ("batch_size", 1e-9),
     ("batch_size", 10**10),
+    ("dropout", np.float32(0.5)),
+    ("dropout", 0),
+    ("dropout", [np.float64(0.5)]),
     ("average", np.True_),
     ("average", np.False_),
     ("average", np.int64(10)),
+    ("average", "mean"),
+    ("average", np.str_("ema")),
+    ("average", EMA(decay=np.float32(0.5))),
+    ("average", Mean(after=np.int64(5))),
     ("warm_start", np.True_),
     ("shuffle", np.False_),
     ("fit_intercept", np.False_),

@@ -11,8 +11,10 @@ from scipy import special as scipy_special
 from scipy import stats
 from sklearn import metrics
 from sklearn.base import clone
-from sklearn.linear_model import SGDClassifier
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression, SGDClassifier
 
+from skgd import GDClassifier
 from skgd._component import resolve
 from skgd.losses import (
     LOSSES,
@@ -41,6 +43,8 @@ OTHER_SETTINGS = [
     Focal(gamma=0.0),
     Focal(gamma=0.5),
     Focal(gamma=np.float64(3.0)),
+    LogLoss(label_smoothing=0.1),
+    LogLoss(label_smoothing=np.float64(0.7)),
 ]
 ALL = [row() for row in LOSSES.values()] + OTHER_SETTINGS
 
@@ -124,6 +128,8 @@ def test_tasks_share_out_the_table():
         (Quantile(quantile=0.0), "quantile"),
         (Quantile(quantile=1), "quantile"),
         (Focal(gamma=-1), "gamma"),
+        (LogLoss(label_smoothing=-0.1), "label_smoothing"),
+        (LogLoss(label_smoothing=1), "label_smoothing"),
     ],
     ids=repr,
 )
@@ -138,6 +144,53 @@ def test_every_setting_is_checked(row):
         with pytest.raises(TypeError, match=name):
             row(**{name: "much"}).check()
     row().check()
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
+@pytest.mark.parametrize("columns", [None, 2, 4])
+def test_label_smoothing_as_in_torch(share, columns):
+    torch = pytest.importorskip("torch")
+    loss = LogLoss(label_smoothing=share)
+    y, raw = make(loss, columns)
+    traced = torch.from_numpy(raw.copy()).requires_grad_()
+    # One raw output is that of class 1 against 0.
+    logits = traced if columns else torch.stack([torch.zeros_like(traced), traced], dim=1)
+    labels = torch.from_numpy(y.argmax(axis=1) if columns else y.astype(int))
+    peer = torch.nn.CrossEntropyLoss(label_smoothing=share, reduction="none")(logits, labels)
+    peer.sum().backward()
+    np.testing.assert_allclose(loss.value(y, raw), peer.detach().numpy(), rtol=1e-12)
+    np.testing.assert_allclose(loss.gradient(y, raw), traced.grad.numpy(), rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("columns", [None, 2, 5])
+def test_smoothed_log_loss_is_lowest_at_the_smoothed_labels(columns):
+    """Cross entropy with fixed targets is lowest where the probabilities are those targets."""
+    y, _ = make(LogLoss(), columns)
+    p = 0.8 * y + 0.2 / (columns or 2)
+    raw = np.log(p) if columns else scipy_special.logit(p)
+    loss = LogLoss(label_smoothing=0.2)
+    np.testing.assert_allclose(loss.gradient(y, raw), 0.0, atol=1e-15)
+    np.testing.assert_allclose(loss.inverse_link(raw), p, rtol=1e-14)
+    entropy = stats.entropy(p, axis=1) if columns else stats.bernoulli(p).entropy()
+    np.testing.assert_allclose(loss.value(y, raw), entropy, rtol=1e-12)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+@pytest.mark.parametrize("optimizer", ["nesterov", "adam", "lbfgs"])
+def test_fit_with_smoothed_labels_is_one_of_weighted_rows(n_classes, optimizer):
+    """Each row once for every class, with its share as weight: so scikit-learn can do it."""
+    X, label = load_iris(return_X_y=True)
+    X, label = X[label < n_classes], label[label < n_classes]
+    share = 0.7 * np.eye(n_classes)[label] + 0.3 / n_classes
+    n = len(X)
+    peer = LogisticRegression(C=1 / (n * 0.01), tol=1e-10, max_iter=10_000).fit(
+        np.repeat(X, n_classes, axis=0), np.tile(np.arange(n_classes), n), share.ravel()
+    )
+    settings = {"max_iter": 3000, "tol": None, "alpha": 0.01, "batch_size": None}
+    settings["schedule"] = "constant" if optimizer == "lbfgs" else "cosine"
+    model = GDClassifier(LogLoss(label_smoothing=0.3), optimizer=optimizer, **settings)
+    p = model.fit(X, label).predict_proba(X)
+    np.testing.assert_allclose(p, peer.predict_proba(X), atol=1e-4)
 
 
 def test_loss_of_a_user_without_derivative():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 
+from skgd.compiled.intrinsics import like
 from skgd.compiled.numbers import exp, expm1, log, log1p, sign, softplus, tanh
 from skgd.losses import LOG_2
 
@@ -96,15 +97,17 @@ def gamma(y, raw, values, slopes, n, K, setting):
         slopes[i] = -excess
 
 
-def log_loss(y, raw, values, slopes, n, K, setting):
-    """``softplus(raw) - y raw``, or ``logsumexp(raw) - y . raw`` for K > 1."""
+def log_loss(y, raw, values, slopes, n, K, smoothing):
+    """``softplus(raw) - t raw``, or ``logsumexp(raw) - t . raw`` for K > 1, t the smoothed y."""
+    keep, spread = like(y, 1.0 - smoothing), like(y, smoothing / max(K, 2))
     if K == 1:
         for i in range(n):
+            t = keep * y[i] + spread
             positive = raw[i] >= 0.0
             e = exp(-abs(raw[i]))
-            values[i] = log1p(e) + ((1.0 if positive else 0.0) - y[i]) * raw[i]
+            values[i] = log1p(e) + ((1.0 if positive else 0.0) - t) * raw[i]
             # expit(raw) - y over the common denominator: a tiny 1 - expit is not rounded away.
-            above, below = (1.0 - y[i]) - y[i] * e, (1.0 - y[i]) * e - y[i]
+            above, below = (1.0 - t) - t * e, (1.0 - t) * e - t
             slopes[i] = (above if positive else below) / (1.0 + e)
         return
     for start in range(0, n, K):
@@ -119,11 +122,11 @@ def log_loss(y, raw, values, slopes, n, K, setting):
         total, hit = 0.0, 0.0
         for i in range(start, start + K):
             total += slopes[i]
-            hit += y[i] * values[i]
+            hit += (keep * y[i] + spread) * values[i]
             values[i] = 0.0
         values[start] = math.log(total) - hit
         for i in range(start, start + K):
-            slopes[i] = slopes[i] / total - y[i]
+            slopes[i] = slopes[i] / total - (keep * y[i] + spread)
 
 
 def hinge(y, raw, values, slopes, n, K, setting):
@@ -209,7 +212,7 @@ LOSS_KERNELS = {
     "log_cosh": (log_cosh, ()),
     "poisson": (poisson, ()),
     "gamma": (gamma, ()),
-    "log_loss": (log_loss, ()),
+    "log_loss": (log_loss, ("label_smoothing",)),
     "hinge": (hinge, ()),
     "squared_hinge": (squared_hinge, ()),
     "modified_huber": (modified_huber, ()),

@@ -146,7 +146,7 @@ class CompiledEpochs:
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
         arrays = {"before": self.before_last_step}
-        if plan.average_from is not None:
+        if plan.average is not None:
             progress.averaged = u.copy() if progress.averaged is None else progress.averaged
             arrays["averaged"] = progress.averaged
         self._n_steps = math.ceil(batches.n / batches.size)
@@ -159,7 +159,7 @@ class CompiledEpochs:
             momenta=np.empty(self._longest),
             products=np.ones(self._longest + 1),
             clip_norm=math.inf if plan.clip_norm is None else float(plan.clip_norm),
-            average_after=plan.average_from or 0,
+            average_after=0 if plan.average is None else int(plan.average.after),
         )
         self._order = np.empty(0 if batches.in_order else batches.n, np.int32)
         self._bound = _Bound(
@@ -181,7 +181,7 @@ class CompiledEpochs:
         self._bound.team.close()
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before clipping."""
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
         space = self._bound.space
         if self._rule.clip_norm < math.inf:  # the steps themselves have needed it
             return math.sqrt(space.losses[:, 2].sum())
@@ -256,7 +256,7 @@ class CompiledEpochs:
         progress.samples += seen
         if progress.averaged is not None:
             after = before + np.minimum(np.arange(1, done + 1) * size, seen)
-            progress.n_averaged += int((after >= self.plan.average_from).sum())
+            progress.n_averaged += int((after >= self.plan.average.after).sum())
 
 
 class CompiledGradient:

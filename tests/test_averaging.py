@@ -1,0 +1,115 @@
+"""Averages of the parameters over the steps, against torch and sums written out."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+
+from skgd import (
+    GDClassifier,
+    GDRegressor,
+    MLPBackpropClassifier,
+    MLPBackpropRegressor,
+)
+from skgd.averaging import AVERAGES, EMA, Mean
+
+ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
+SGD = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "tol": None}
+
+
+def data(seed=0, n=60, p=4):
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, p))
+    return X, X @ np.linspace(-2, 2, p) + 0.5 * rng.normal(size=n)
+
+
+def path(n_steps, X, y):
+    """Parameters after each step of gradient descent."""
+    objective = GDRegressor(learning_rate=0.1).objective(X, y)
+    theta, points = objective.x0.copy(), []
+    for _ in range(n_steps):
+        theta = theta - 0.1 * objective(theta)[1]
+        points.append(theta)
+    return np.array(points)
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.3, 0.9, 0.999])
+def test_ema_is_the_weighted_mean_of_the_steps(decay):
+    X, y = data()
+    weights = decay ** np.arange(12.0)[::-1]
+    expected = np.average(path(12, X, y), axis=0, weights=weights)
+    model = GDRegressor(average=EMA(decay=decay), max_iter=12, **SGD).fit(X, y)
+    assert_allclose(model.parameters_, expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.9, 0.999])
+def test_ema_as_in_torch_but_for_the_bias(decay):
+    """From zero torch's rule gives ours times 1 - decay^t, the correction of Adam's averages."""
+    swa_utils = pytest.importorskip("torch.optim.swa_utils")
+    import torch
+
+    X, y = data()
+    rule, averaged = swa_utils.get_ema_avg_fn(decay), torch.zeros(5, dtype=torch.float64)
+    for t, point in enumerate(path(12, X, y), start=1):
+        averaged = rule(averaged, torch.from_numpy(point), t)
+    model = GDRegressor(average=EMA(decay=decay), max_iter=12, **SGD).fit(X, y)
+    assert_allclose(model.parameters_, averaged.numpy() / (1 - decay**12), rtol=1e-10)
+
+
+@pytest.mark.parametrize("n", [1, 2, 7, 1000])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.999, 1 - 1e-9])
+def test_mass_is_the_sum_of_the_weights(decay, n):
+    assert_allclose(EMA(decay=decay).mass(n), np.sum(decay ** np.arange(float(n))), rtol=1e-7)
+    assert Mean().mass(n) == n
+
+
+def test_names_and_objects():
+    X, y = data()
+    settings = {"max_iter": 3, "tol": None, "random_state": 0, "batch_size": 20}
+    for name, same in (("ema", EMA(decay=0.999)), ("mean", True), (Mean(after=70), 70)):
+        one, other = (GDRegressor(average=a, **settings).fit(X, y) for a in (name, same))
+        assert_array_equal(one.parameters_, other.parameters_)
+    model = GDRegressor(average=EMA())
+    assert clone(model.set_params(average__decay=0.5)).average.decay == 0.5
+    with pytest.raises(ValueError, match=r"average=EMA\(\)"):
+        GDRegressor(average="ema").set_params(average__decay=0.5)
+    grid = GridSearchCV(GDRegressor(average=EMA(), **settings), {"average__decay": [0.1, 0.9]})
+    assert "average__decay" in grid.fit(X, y).best_params_
+
+
+@pytest.mark.parametrize("average", [EMA(decay=1.0), EMA(decay=-0.1), EMA(decay="a"), EMA])
+def test_wrong_settings_are_named(average):
+    word = "average" if isinstance(average, type) else "decay"
+    with pytest.raises((ValueError, TypeError), match=word):
+        GDRegressor(average=average).fit(*data())
+    with pytest.raises((ValueError, TypeError), match="after"):
+        GDRegressor(average=Mean(after=-1)).fit(*data())
+
+
+@pytest.mark.parametrize("estimator", ESTIMATORS)
+@pytest.mark.parametrize("average", AVERAGES)
+def test_passes_are_one_training(estimator, average):
+    X, y = data()
+    y = y if "Regressor" in estimator.__name__ else y > 0
+    settings = {"average": average, "tol": None, "random_state": 0, "batch_size": 16}
+    whole = estimator(max_iter=3, learning_rate=0.05, **settings).fit(X, y)
+    passes = estimator(learning_rate=0.05, **settings)
+    classes = {} if "Regressor" in estimator.__name__ else {"classes": [False, True]}
+    for _ in range(3):
+        passes.partial_fit(X, y, **classes)
+    assert_allclose(passes.parameters_, whole.parameters_, rtol=1e-12)
+    single = estimator(max_iter=3, learning_rate=0.05, **settings | {"average": False}).fit(X, y)
+    assert np.abs(whole.parameters_ - single.parameters_).max() > 1e-6
+
+
+def test_ema_comes_closer_than_the_last_step():
+    """Mini-batches leave noise at a constant rate; its mean over 1000 steps has less."""
+    X, y = data(n=2000, p=10)
+    best = np.linalg.lstsq(np.column_stack([X, np.ones(2000)]), y, rcond=None)[0]
+    settings = {"penalty": None, "learning_rate": 0.1, "batch_size": 8, "max_iter": 20}
+    errors = {}
+    for average in (False, EMA(decay=0.999)):
+        model = GDRegressor(optimizer="sgd", average=average, tol=None, random_state=0, **settings)
+        errors[repr(average)] = np.linalg.norm(model.fit(X, y).parameters_ - best)
+    assert errors["EMA()"] < 0.3 * errors["False"]
