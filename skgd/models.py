@@ -8,7 +8,7 @@ which penalties and weight decay act on, is one slice of it.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -17,7 +17,7 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from skgd import special
-from skgd.activations import Activation
+from skgd.activations import Activation, FunctionActivation
 
 _BLOCK = 2048  # rows
 
@@ -158,13 +158,18 @@ class FeedForward:
 
     def raw(self, layers: Layers, X: Any) -> Any:
         """Raw outputs in plain NumPy, which the graph can record: (n,) or (n, n_outputs)."""
-        a = X
-        for (W, b), activation in zip(layers[:-1], self.activations, strict=True):
-            a = activation(special.affine(a, W, b))
+        a = [X, *self.hidden(layers, X)][-1]
         raw = special.affine(a, *layers[-1])
         if layers.direct is not None:
             raw = raw + special.affine(X, layers.direct)
         return raw.reshape(-1) if self.n_outputs == 1 else raw
+
+    def hidden(self, layers: Layers, X: Any) -> list[Any]:
+        """Activations of each hidden layer in plain NumPy, each (n, units)."""
+        arrays: list[Any] = []
+        for (W, b), activation in zip(layers[:-1], self.activations, strict=True):
+            arrays.append(activation(special.affine(arrays[-1] if arrays else X, W, b)))
+        return arrays
 
     def decay_mask(self) -> np.ndarray:
         """Boolean mask over theta: True for weights, False for intercepts."""
@@ -214,10 +219,24 @@ class DeltaRule:
             if slope_b is not None:
                 np.add.reduce(delta, axis=0, out=slope_b)
             if index > 0:
-                z, a, below = buffers[index - 1]
-                np.matmul(delta, layers[index][0].T, out=below)
-                self.model.activations[index - 1].backward(below, z, a)
-                delta = below
+                delta = self._below(layers, index, delta, buffers)
+
+    def to_input(self, layers: Layers, delta: np.ndarray) -> np.ndarray:
+        """Go back to the inputs of the last `forward`, from `delta`, the derivative by raw."""
+        buffers = self._rows(delta.shape[0])
+        by_direct = 0.0 if layers.direct is None else delta @ layers.direct.T
+        for index in range(len(layers) - 1, 0, -1):
+            delta = self._below(layers, index, delta, buffers)
+        return delta @ layers[0][0].T + by_direct
+
+    def _below(
+        self, layers: Layers, index: int, delta: np.ndarray, buffers: list[Any]
+    ) -> np.ndarray:
+        """Return the derivative by the input of a hidden layer, from that of the layer above."""
+        z, a, below = buffers[index - 1]
+        np.matmul(delta, layers[index][0].T, out=below)
+        self.model.activations[index - 1].backward(below, z, a)
+        return below
 
     def _rows(self, n: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         if n not in self._buffers:
@@ -256,6 +275,36 @@ def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndar
     for rows in gen_batches(X.shape[0], _BLOCK):
         raw[rows] = rule.forward(layers, X[rows])
     return raw[:, 0] if model.n_outputs == 1 else raw
+
+
+def gradient_by_input(
+    model: FeedForward, layers: Layers, X: Any, outputs: Iterable[int]
+) -> np.ndarray:
+    """Return the derivative of raw outputs by the inputs.
+
+    Parameters
+    ----------
+    model : FeedForward
+    layers : Layers
+    X : {ndarray, CSR matrix} of shape (n, n_features)
+    outputs : iterable of int
+        Which raw outputs.
+
+    Returns
+    -------
+    gradient : ndarray of shape (n, n_features, number of outputs)
+    """
+    # Where nobody has written a derivative by hand, the graph has it.
+    activations = [f if f.has_derivative else FunctionActivation(f) for f in model.activations]
+    dtype = layers[0][0].dtype
+    rule = DeltaRule(replace(model, activations=tuple(activations)), dtype)
+    rule.forward(layers, X)
+    slopes = []
+    for output in outputs:
+        delta = np.zeros((X.shape[0], model.n_outputs), dtype)
+        delta[:, output] = 1.0
+        slopes.append(rule.to_input(layers, delta))
+    return np.stack(slopes, axis=-1)
 
 
 def _affine(X: Any, W: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:

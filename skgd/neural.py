@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skgd._base import GradientLearner
 from skgd._component import check_bool, check_number
@@ -21,11 +23,15 @@ from skgd.models import FeedForward
 __all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
 
 
-class NetworkParameters:
-    """Theta as `coefs_` and `intercepts_`; the start is random."""
+class NetworkParameters(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Theta as `coefs_` and `intercepts_`; the start is random.
+
+    A network is a transformer, too: its last hidden layer is a representation that was learned.
+    """
 
     _default_gradient = "backprop"
 
+    _checked_rows: Callable[[Any], Any]
     _task: str
     _model_: FeedForward
     _loss_: Loss
@@ -33,6 +39,55 @@ class NetworkParameters:
     activation: Any
     direct_links: bool
     init: Any
+
+    def hidden_activations(self, X: Any) -> list[np.ndarray]:
+        """Activations of all hidden layers.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        activations : list of ndarray of shape (n_samples, units)
+            One for each hidden layer.
+        """
+        X = self._checked_rows(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._model_.hidden(self._model_.layers(self._pack()), X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Activations of the last hidden layer: the features that the network has learned.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, units)
+
+        Raises
+        ------
+        ValueError
+            There is no hidden layer.
+        """
+        activations = self.hidden_activations(X)
+        if not activations:
+            raise ValueError(
+                "transform gives the activations of the last hidden layer, and "
+                "hidden_layer_sizes=() has none."
+            )
+        return activations[-1]
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.coefs_[-1].shape[0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
     def _components(self) -> Components:
         activations = self._check_activations(len(self._check_hidden()))

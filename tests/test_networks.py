@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 from scipy import sparse
 from sklearn.base import clone
-from sklearn.linear_model import Lasso, Ridge
+from sklearn.datasets import make_circles
+from sklearn.linear_model import Lasso, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
 
-from skgd import MLPBackpropClassifier, MLPBackpropRegressor, check_gradient
+from skgd import (
+    GDClassifier,
+    GDRegressor,
+    MLPBackpropClassifier,
+    MLPBackpropRegressor,
+    check_gradient,
+)
 from skgd.activations import Activation, Logistic
 from skgd.gradients import Numeric
 from skgd.initialisers import (
@@ -527,3 +535,99 @@ def test_init_by_a_function():
 def test_wrong_init(init, error, message):
     with pytest.raises(error, match=message):
         MLPBackpropClassifier((2,), init=init).fit(*XOR)
+
+
+# -- what the network has learned ------------------------------------------------------------------
+
+
+def test_hidden_activations_by_hand():
+    X, Y = data()
+    net = MLPBackpropRegressor((4, 3), ["relu", sine], random_state=0, max_iter=3, tol=None)
+    net.fit(X, Y)
+    first = np.maximum(X @ net.coefs_[0] + net.intercepts_[0], 0)
+    second = np.sin(first @ net.coefs_[1] + net.intercepts_[1])
+    for rows in (X, sparse.csr_matrix(X)):
+        found = net.hidden_activations(rows)
+        assert len(found) == 2
+        assert np.allclose(found[0], first, rtol=1e-12, atol=1e-14)
+        assert np.allclose(found[1], second, rtol=1e-12, atol=1e-14)
+        assert np.array_equal(net.transform(rows), found[1])
+    assert np.allclose(net.predict(X), second @ net.coefs_[2] + net.intercepts_[2])
+
+
+def test_transform_with_names():
+    pandas = pytest.importorskip("pandas")
+    X, _ = data()
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    net = MLPBackpropClassifier((4, 3), max_iter=3, tol=None, random_state=0)
+    found = net.set_output(transform="pandas").fit(frame, labels(2)).transform(frame)
+    assert list(found) == [f"mlpbackpropclassifier{i}" for i in range(3)]
+    assert list(net.get_feature_names_out()) == list(found)
+    assert np.array_equal(found, net.hidden_activations(frame)[-1])
+    assert net.transform(frame.astype(np.float32)).shape == (40, 3)
+
+
+def test_a_pipeline_on_top_of_a_network():
+    """Logistic regression on the last hidden layer finds the classes that the network found."""
+    X, y = make_circles(200, noise=0.05, factor=0.5, random_state=0)
+    net = MLPBackpropClassifier((8,), "tanh", max_iter=500, tol=None, random_state=0)
+    pipe = make_pipeline(net, LogisticRegression(C=100.0))
+    assert LogisticRegression().fit(X, y).score(X, y) < 0.8
+    assert pipe.fit(X, y).score(X, y) > 0.95
+
+
+def test_no_hidden_layer_no_transform():
+    net = MLPBackpropClassifier((), max_iter=1, tol=None).fit(*XOR)
+    assert net.hidden_activations(XOR[0]) == []
+    with pytest.raises(ValueError, match="has none"):
+        net.transform(XOR[0])
+
+
+class SineWithoutDerivative(Activation):
+    def __call__(self, z):
+        return np.sin(z)
+
+
+@pytest.mark.parametrize("activation", ["tanh", sine, SineWithoutDerivative(), "gelu"])
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_input_gradient_against_differences(n_outputs, activation):
+    X, Y = data()
+    Y = Y[:, 0] if n_outputs == 1 else Y
+    net = MLPBackpropRegressor((4, 3), activation, direct_links=True, random_state=0)
+    net.set_params(max_iter=20, tol=None).fit(X, Y)
+    found = net.input_gradient(X)
+    assert found.shape == ((40, 5) if n_outputs == 1 else (40, 5, 2))
+    for j in range(5):
+        move = 1e-5 * np.eye(5)[j]
+        slope = (net.predict(X + move) - net.predict(X - move)) / 2e-5
+        assert np.allclose(found[:, j], slope, rtol=1e-6, atol=1e-8)
+    assert np.allclose(net.input_gradient(sparse.csr_matrix(X)), found, rtol=1e-12, atol=1e-14)
+    if n_outputs == 2:
+        assert np.array_equal(net.input_gradient(X, output=1), found[:, :, 1])
+    with pytest.raises(ValueError, match="output"):
+        net.input_gradient(X, output=n_outputs)
+
+
+def test_input_gradient_is_of_the_raw_output():
+    X, Y = data()
+    net = MLPBackpropRegressor((4,), "tanh", out_activation="logistic", max_iter=20, tol=None)
+    net.set_params(random_state=0).fit(X, Y[:, 0])
+    p = net.predict(X)
+    moved = X + 1e-5 * np.eye(5)[1]
+    slope = (net.predict(moved) - net.predict(2 * X - moved)) / 2e-5
+    assert np.allclose(net.input_gradient(X)[:, 1] * p * (1 - p), slope, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+def test_input_gradient_of_linear_models_is_the_weights(fit_intercept):
+    X, Y = data()
+    settings = {"max_iter": 5, "tol": None, "fit_intercept": fit_intercept}
+    linear = GDRegressor(**settings).fit(X, Y)
+    for row in linear.input_gradient(X.astype(np.float32)):
+        assert np.allclose(row.T, linear.coef_, rtol=1e-12)
+    assert np.allclose(linear.input_gradient(X, output=1), linear.coef_[1], rtol=1e-12)
+    binary = GDClassifier(**settings).fit(X, labels(2))
+    assert np.allclose(binary.input_gradient(X), binary.coef_[0], rtol=1e-12)
+    three = GDClassifier(**settings).fit(X, labels(3))
+    assert three.input_gradient(X).shape == (40, 5, 3)
+    assert np.allclose(three.input_gradient(X)[7].T, three.coef_, rtol=1e-12)
