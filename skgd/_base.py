@@ -6,7 +6,7 @@ import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skgd import descent, stopping
-from skgd._component import resolve
+from skgd._component import check_number, resolve
 from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
@@ -28,7 +28,7 @@ from skgd.constraints import CONSTRAINTS
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
-from skgd.models import FeedForward, raw_of_many
+from skgd.models import FeedForward, gradient_by_input, raw_of_many
 from skgd.objective import Batch, DataObjective, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 from skgd.penalties import PENALTIES
@@ -124,7 +124,7 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
             if rows is not None and not components.loss.any_rows:  # it cannot skip rows
                 data, rows = data.rows(rows), None
             train = self._weigh(data, rows)
-            components = components.tried_on(train)
+            components = self._tried_on(components, train)
             objective = self._objective(components, data)
             training = prepare(
                 self,
@@ -176,7 +176,7 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
                 X, y, sample_weight, components.loss, reset=True, classes=classes
             )
             data = self._weigh(data)
-            components = components.tried_on(data)
+            components = self._tried_on(components, data)
             objective = self._objective(components, data)
             theta = None if parameters is None else _as_theta(parameters, objective.model)
             seed = _seed(self.random_state)
@@ -213,7 +213,7 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
             )
             held_out = self._check_validation(*validation, data, components)
             data = self._weigh(data, partial=True)
-            components = components.tried_on(data, None if first else self._loss_)
+            components = self._tried_on(components, data, None if first else self._loss_)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
             if theta is None and not first:
@@ -297,7 +297,7 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
             data = self._weigh(data)
-            components = components.tried_on(data, self._loss_)
+            components = self._tried_on(components, data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -316,6 +316,42 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
             return None
         theta = self._pack()
         return theta if self._model_.blocks == objective.model.blocks else None
+
+    def input_gradient(self, X: Any, output: int | None = None) -> np.ndarray:
+        """Return the derivative of the raw outputs by the inputs, d raw_k / d x_j, row by row.
+
+        It tells to which inputs a prediction is sensitive (a saliency map, Simonyan, Vedaldi &
+        Zisserman 2013). For a linear model it is its weights, the same for each row.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+        output : int, default=None
+            Number k of a raw output; None is all of them. A raw output is what comes before any
+            link or output activation.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
+            The latter for ``output=None`` and several outputs.
+        """
+        X = self._checked_rows(X)
+        model = self._model_
+        if output is not None:
+            check_number("output", output, low=0, high=model.n_outputs - 1, integer=True)
+        outputs = range(model.n_outputs) if output is None else [int(output)]
+        dtype = np.result_type(X.dtype, self._pack())
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = model.layers(self._pack().astype(dtype, copy=False))
+            gradient = gradient_by_input(model, layers, X, outputs)
+        return gradient[:, :, 0] if len(outputs) == 1 else gradient
+
+    def _checked_rows(self, X: Any) -> Any:
+        """Rows to apply the fitted model to."""
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
 
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
@@ -368,7 +404,7 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
             order="C",
-            multi_output=self._task == "regression",
+            multi_output=self._takes_columns(y),
             y_numeric=self._task == "regression",
             reset=reset,
             ensure_all_finite=not is_large(X),
@@ -391,6 +427,13 @@ class GradientLearner(CallbackSupportMixin, BaseEstimator):
                 )
         loss.check_target(y)
         return Batch(X, y, weight)
+
+    def _tried_on(
+        self, components: Components, data: Batch, known: Loss | None = None
+    ) -> Components:
+        """Return the components with the loss for these targets, tried on them."""
+        loss = self._loss_for_targets(components.loss)
+        return replace(components, loss=loss).tried_on(data, known)
 
     def _weigh(
         self, data: Batch, rows: np.ndarray | None = None, *, partial: bool = False

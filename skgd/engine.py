@@ -143,6 +143,7 @@ def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, 
     return (
         type(source) in (Analytic, Backprop)
         and type(objective.loss) in LOSSES.values()
+        and not objective.model.direct_links
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
         and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
         and X.dtype in (np.float64, np.float32)
