@@ -20,7 +20,7 @@ from skgd.activations import Activation
 
 Layers = list[tuple[Any, Any]]
 
-_BLOCK = 2048  # rows
+BLOCK = 2048  # rows whose outputs fit the cache
 
 
 @dataclass(frozen=True)
@@ -202,7 +202,7 @@ def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndar
     layers = model.layers(theta.astype(dtype, copy=False))
     rule = DeltaRule(model, dtype)
     raw = np.empty((X.shape[0], model.n_outputs), dtype)
-    for rows in gen_batches(X.shape[0], _BLOCK):
+    for rows in gen_batches(X.shape[0], BLOCK):
         raw[rows] = rule.forward(layers, X[rows])
     return raw[:, 0] if model.n_outputs == 1 else raw
 
