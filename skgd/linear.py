@@ -140,9 +140,10 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -229,7 +230,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -308,9 +309,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -401,7 +403,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",

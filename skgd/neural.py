@@ -152,9 +152,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -251,7 +251,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -334,9 +334,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
         Keep `validation_fraction` of the rows back, stop when their score no longer improves,
         and keep the best parameters, not the last. "auto" does so above 10,000 rows.
@@ -430,7 +430,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",

@@ -19,7 +19,8 @@ from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
-from skgd.rates import automatic_rate, automatic_schedule
+from skgd.rates import automatic_patience, automatic_rate, automatic_schedule
+from skgd.schedules import Constant
 from skgd.validation import check_finite
 
 _AUTO_BATCH = 256  # rows
@@ -273,6 +274,10 @@ def _plan(
     average = estimator.average
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
+    patience = estimator.n_iter_no_change
+    if _is_auto(patience):
+        automatic = schedule is not components.schedule
+        patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule,
@@ -281,7 +286,7 @@ def _plan(
         max_iter=max_iter,
         n_steps=None if one_pass else max_iter * n_steps,
         tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
-        n_iter_no_change=int(estimator.n_iter_no_change),
+        n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,
         average_from=int(average) if average else None,
         shuffle=bool(estimator.shuffle),
