@@ -142,7 +142,7 @@ def _check_numbers(estimator: Any) -> None:
         check_number("max_time", estimator.max_time, low=0, include="neither")
     if estimator.max_evals is not None:
         check_number("max_evals", estimator.max_evals, low=1, integer=True)
-    check_number("n_iter_no_change", estimator.n_iter_no_change, low=1, integer=True)
+    _check_patience(estimator.n_iter_no_change)
     if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
         check_bool("early_stopping", estimator.early_stopping, also=("auto",))
     check_number(
@@ -188,6 +188,16 @@ def _check_rate(rate: Any) -> None:
                 f"'auto', and the schedule is a parameter of its own: schedule={schedule!r}."
             )
         raise ValueError(f"learning_rate takes a number above 0 or 'auto'; got {rate!r}.")
+
+
+def _check_patience(epochs: Any) -> None:
+    if not isinstance(epochs, str):
+        check_number("n_iter_no_change", epochs, low=1, integer=True)
+    elif epochs != "auto":
+        raise ValueError(
+            "n_iter_no_change takes a whole number of epochs, at least 1, or 'auto'; "
+            f"got {epochs!r}."
+        )
 
 
 def _check_batch_size(size: Any) -> None:

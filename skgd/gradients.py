@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -409,9 +410,10 @@ class _ByHand(_AtTheta):
     def __init__(self, objective: Objective, dtype: Any, coordinates: Coordinates | None) -> None:
         super().__init__(objective, dtype, coordinates)
         self._rule = DeltaRule(objective.model, dtype)
+        self._of_block = np.empty_like(self._theta)  # its gradient
 
     def _differentiate(self, theta: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        value = self._of_loss(batch)
+        value = self._of_loss(batch, gradient)
         strength, weights = self.objective.l2_strength, slice(0, self.objective.model.n_weights)
         if strength:
             w = theta[weights]
@@ -419,9 +421,21 @@ class _ByHand(_AtTheta):
             gradient[weights] += strength * w
         return value
 
-    def _of_loss(self, batch: Batch) -> float:
+    def _of_loss(self, batch: Batch, gradient: np.ndarray) -> float:
+        n, blocks = batch.X.shape[0], self.objective.blocks(batch)
+        if len(blocks) == 1:
+            return self._of_rows(batch, n, self.slopes)
+        slopes = self.objective.model.layers(self._of_block)
+        gradient[...] = 0.0
+        value = 0.0
+        for block in blocks:
+            value += self._of_rows(block, n, slopes)
+            gradient += self._of_block
+        return value
+
+    def _of_rows(self, batch: Batch, n: int, slopes: Layers) -> float:
+        """Share of the rows in the mean loss of n; its gradient goes to the views `slopes`."""
         X, y, weight, masks = batch
-        n = X.shape[0]
         raw = self._rule.forward(self.layers, X, masks)
         losses, delta = self.objective.loss.value_and_gradient(
             y, raw.reshape(-1) if raw.shape[1] == 1 else raw
@@ -433,18 +447,32 @@ class _ByHand(_AtTheta):
         else:
             value = float(weight @ losses) / n
             delta *= (weight / n)[:, None]
-        self._rule.backward(self.layers, X, delta, self.slopes, masks)
+        self._rule.backward(self.layers, X, delta, slopes, masks)
         return value
 
 
 class _ByGraph(_AtTheta):
     def _differentiate(self, theta: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        def smooth(*traced: Any) -> Any:
-            return self.objective.smooth(self.layers.filled(traced), batch)
+        objective, n, blocks = self.objective, batch.X.shape[0], self.objective.blocks(batch)
+        gradient[...] = 0.0
+        if len(blocks) == 1:
+            return self._add(lambda layers: objective.smooth(layers, batch))
+        value = 0.0
+        for block in blocks:  # a graph holds all that was computed: one for each block
+            value += self._add(partial(objective.share, block=block, n=n))
+        if objective.l2_strength:
+            value += self._add(lambda layers: objective.with_l2(0.0, layers))
+        return value
 
-        value, slopes = autodiff.value_and_gradients(smooth, self.layers.arrays)
+    def _add(self, term: Callable[[Layers], Any]) -> float:
+        """Return the value of a term of J, and add its gradient."""
+
+        def traced(*arrays: Any) -> Any:
+            return term(self.layers.filled(arrays))
+
+        value, slopes = autodiff.value_and_gradients(traced, self.layers.arrays)
         for target, slope in zip(self.slopes.arrays, slopes, strict=True):
-            target[...] = slope
+            target += slope
         return value
 
 

@@ -155,9 +155,10 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Seconds; the training ends with the epoch in which they are over.
     max_evals : int or None, default=None
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, and keep the best parameters,
         not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
@@ -256,7 +257,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         gradient_tol: float | None = None,
         max_time: float | None = None,
         max_evals: int | None = None,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -354,9 +355,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Seconds; the training ends with the epoch in which they are over.
     max_evals : int or None, default=None
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, and keep the best parameters,
         not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
@@ -459,7 +461,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         gradient_tol: float | None = None,
         max_time: float | None = None,
         max_evals: int | None = None,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",

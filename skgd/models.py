@@ -21,7 +21,7 @@ from skgd.activations import Activation, FunctionActivation
 
 Masks = tuple[np.ndarray, ...] | None  # of the hidden layers (see `skgd.dropout`)
 
-_BLOCK = 2048  # rows
+BLOCK = 2048  # rows whose outputs fit the cache
 
 
 class Layers(list[tuple[Any, Any]]):
@@ -288,7 +288,7 @@ def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndar
     layers = model.layers(theta.astype(dtype, copy=False))
     rule = DeltaRule(model, dtype)
     raw = np.empty((X.shape[0], model.n_outputs), dtype)
-    for rows in gen_batches(X.shape[0], _BLOCK):
+    for rows in gen_batches(X.shape[0], BLOCK):
         raw[rows] = rule.forward(layers, X[rows])
     return raw[:, 0] if model.n_outputs == 1 else raw
 

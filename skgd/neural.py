@@ -270,9 +270,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Seconds; the training ends with the epoch in which they are over.
     max_evals : int or None, default=None
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, and keep the best parameters,
         not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
@@ -390,7 +390,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         gradient_tol: float | None = None,
         max_time: float | None = None,
         max_evals: int | None = None,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -514,9 +514,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Seconds; the training ends with the epoch in which they are over.
     max_evals : int or None, default=None
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
-    n_iter_no_change : int, default=20
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, and keep the best parameters,
         not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
@@ -631,7 +631,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         gradient_tol: float | None = None,
         max_time: float | None = None,
         max_evals: int | None = None,
-        n_iter_no_change: int = 20,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",

@@ -21,7 +21,8 @@ from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
-from skgd.rates import automatic_rate, automatic_schedule
+from skgd.rates import automatic_patience, automatic_rate, automatic_schedule
+from skgd.schedules import Constant
 from skgd.stopping import Limits
 from skgd.validation import check_finite
 
@@ -299,6 +300,10 @@ def _plan(
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
+    patience = estimator.n_iter_no_change
+    if _is_auto(patience):
+        automatic = schedule is not components.schedule
+        patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule,
@@ -309,7 +314,7 @@ def _plan(
         n_epochs=None if one_pass else max_iter,
         # No pass of partial_fit is the last, unless validation data say so.
         tol=None if one_pass and not early_stopping else estimator.tol,
-        n_iter_no_change=int(estimator.n_iter_no_change),
+        n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,
         average=components.average,
         shuffle=bool(estimator.shuffle),

@@ -84,7 +84,7 @@ REALS = {
 }
 WHOLE = {
     "max_iter": [0, -1, 1.5, 5.0, NAN, INF, None, np.float64(3.0)],
-    "n_iter_no_change": [0, -1, 1.5, NAN, INF, None],
+    "n_iter_no_change": [0, -1, 1.5, NAN, INF, None, "Auto", "5"],
 }
 FLAGS = {
     "warm_start": [None, 0, 1, "yes", NAN, "auto"],
@@ -155,6 +155,7 @@ GOOD = [
     ("max_iter", np.int64(5)),
     ("max_iter", np.uint8(5)),
     ("n_iter_no_change", np.int32(5)),
+    ("n_iter_no_change", np.str_("auto")),
     ("batch_size", np.int64(8)),
     ("batch_size", np.float32(0.25)),
     ("batch_size", 1),

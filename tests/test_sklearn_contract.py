@@ -237,6 +237,7 @@ WRONG = [
     ("max_iter", 2.5),
     ("tol", -1.0),
     ("n_iter_no_change", 0),
+    ("n_iter_no_change", "adaptive"),
     ("early_stopping", "yes"),
     ("validation_fraction", 1.0),
     ("clip_norm", 0.0),
