@@ -24,9 +24,10 @@ import numpy as np
 from skgd import autodiff
 from skgd._component import Component, check_choice, check_number
 from skgd.coordinates import Coordinates
-from skgd.differences import STENCILS, MovedArgument, MovedOutputs, MovedParameters, Steps
+from skgd.differences import STENCILS, MovedArgument, MovedOutputs, Steps
 from skgd.losses import Loss
 from skgd.models import DeltaRule, Layers
+from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
 from skgd.smoothing import DIRECTIONS, AlongDirections, AroundArgument, Directions
 
