@@ -173,7 +173,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         The flat vector theta: all weights, then all intercepts (a copy).
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -345,7 +345,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Labels, sorted.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
