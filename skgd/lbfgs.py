@@ -57,6 +57,8 @@ class LBFGS(Component):
     [0.]
     """
 
+    _public_module = "skgd.optimizers"
+
     # The line search finds the length of the step itself, from values of one and the same
     # function.
     scale_free: bool = True
