@@ -88,11 +88,26 @@ class GradientSource(Component):
 
         It is 1 where the gradient is exact. A rule whose steps grow with the gradient needs a
         rate that is smaller by as much.
+
+        Parameters
+        ----------
+        n_parameters : int
+
+        Returns
+        -------
+        mean_square : float
         """
         return 1.0
 
     def check_rows(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
-        """Raise if this source takes rows for independent that are not."""
+        """Raise if this source takes rows for independent that are not.
+
+        Parameters
+        ----------
+        loss : Loss
+        y, raw : ndarray of shape (n,) or (n, K)
+            Targets, and raw outputs to try the loss on.
+        """
 
     def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
         """Raise, before any training, if this source cannot differentiate this loss.
