@@ -30,7 +30,9 @@ INTRODUCTIONS = {
 
 
 def write(folder: Path, pictures: set[str]) -> None:
-    """Write all pages below `folder`; a page whose text is as it was stays untouched.
+    """Write all pages below `folder`, and remove those of names that are no longer public.
+
+    A page whose text is as it was stays untouched, so that Sphinx need not read it again.
 
     Parameters
     ----------
@@ -39,7 +41,11 @@ def write(folder: Path, pictures: set[str]) -> None:
     pictures : set of str
         Names of the pictures, ``losses.huber`` or ``losses``, in ``folder/pictures``.
     """
-    for name, text in texts(pictures):
+    written = dict(texts(pictures))
+    for path in (folder / "api").glob("*.rst"):
+        if f"api/{path.name}" not in written:
+            path.unlink()
+    for name, text in written.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists() or path.read_text(encoding="utf-8") != text:

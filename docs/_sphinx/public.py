@@ -44,8 +44,8 @@ def modules() -> dict[str, ModuleType]:
 def names(module: ModuleType) -> list[str]:
     """Public names of a module.
 
-    `__all__` where there is one. A module of components has none: there its classes are public, in
-    the order of the file, and those of its table that live in a file of their own.
+    `__all__` where there is one. Without, its classes are public, in the order of the file, and
+    those of its table that live in a file of their own; where there is no table, functions too.
     """
     table = TABLES.get(module.__name__.removeprefix("skgd."), {})
     listed = getattr(module, "__all__", None)
@@ -55,7 +55,8 @@ def names(module: ModuleType) -> list[str]:
         objects = {
             name: value
             for name, value in vars(module).items()
-            if inspect.isclass(value) and value.__module__ == module.__name__
+            if (inspect.isclass(value) or (inspect.isfunction(value) and not table))
+            and value.__module__ == module.__name__
         }
         objects |= {row.__name__: row for row in table.values()}
     return [name for name, value in objects.items() if callable(value) and name[0] != "_"]
