@@ -20,6 +20,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from skgd import descent, stopping
 from skgd._component import check_number, resolve
+from skgd._documentation import Documented
 from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
@@ -50,12 +51,14 @@ _TABLES: dict[str, Any] = {
 _EARLY_STOPPING_FROM = 10_000  # rows, as in HistGradientBoosting
 
 
-class GradientLearner(CallbackSupportMixin, BaseEstimator):
+class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     """Base of the four estimators.
 
     Mixins supply what differs: how targets are encoded (`ClassifierTarget`,
     `RegressorTarget`), and how theta is shown (`LinearParameters`, `NetworkParameters`).
     """
+
+    _public_module = "skgd"
 
     # ---------------------------------------------------------------- learning
 

@@ -70,6 +70,11 @@ def config_context(engine: str | None = None) -> Iterator[None]:
     engine : {"auto", "numpy", "numba"} or None
         As for `set_config`.
 
+    Yields
+    ------
+    None
+        Nothing; the engine is the former one again after the block.
+
     Examples
     --------
     >>> import skgd
@@ -113,6 +118,11 @@ def compile_kernels() -> int:
     ------
     ImportError
         numba is not installed.
+
+    Examples
+    --------
+    >>> import skgd
+    >>> n_kernels = skgd.compile_kernels()  # doctest: +SKIP
     """
     _checked("numba", "engine")
     from skgd.compiled import compiler  # loads numba

@@ -63,11 +63,13 @@ def check_gradient(
     X : array-like
         For an estimator, the rows. For a function, the point x, of any shape. For an objective,
         the point theta; None is its `x0`.
-    y, sample_weight : array-like of shape (n_samples, ...), default=None
+    y : array-like of shape (n_samples, ...), default=None
         For an estimator, as for `fit`.
     sources : iterable of {"analytic", "backprop", "numeric"} or GradientSource
         At least two. "numeric" is central differences of J. A source that cannot do it, or
         estimates the gradient of a smoothed J, is listed in the report with the reason.
+    sample_weight : array-like of shape (n_samples,), default=None
+        For an estimator, as for `fit`.
     jac : callable, default=None
         For a function: ``jac(x) -> array of the shape of x``, the source "analytic".
     theta : array-like of shape (n_parameters,), default=None

@@ -90,11 +90,26 @@ class GradientSource(Component):
 
         It is 1 where the gradient is exact. A rule whose steps grow with the gradient needs a
         rate that is smaller by as much.
+
+        Parameters
+        ----------
+        n_parameters : int
+
+        Returns
+        -------
+        mean_square : float
         """
         return 1.0
 
     def check_rows(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
-        """Raise if this source takes rows for independent that are not."""
+        """Raise if this source takes rows for independent that are not.
+
+        Parameters
+        ----------
+        loss : Loss
+        y, raw : ndarray of shape (n,) or (n, K)
+            Targets, and raw outputs to try the loss on.
+        """
 
     def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
         """Raise, before any training, if this source cannot differentiate this loss.
@@ -213,16 +228,16 @@ class Backprop(GradientSource):
 class Numeric(GradientSource):
     """The gradient by measurement: J is evaluated at moved parameters, and nothing else.
 
-    ========== ================================================ ==================== =========
-    method     derivative by one parameter, with its step h      default rel_step     error
-    ========== ================================================ ==================== =========
-    2-point    ``(J(+h) - J) / h``                              ``eps^(1/2)``        about 1e-8
-    3-point    ``(J(+h) - J(-h)) / 2h``                         ``eps^(1/3)``        1e-10
-    richardson ``(8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12h`` ``eps^(1/5)``       1e-12
-    cs         ``Im J(+ih) / h``                                1e-20                1e-16
-    smoothed   mean of ``e (J(+re) - J(-re)) / 2r``, e normal   calibrated           random
-    spsa       the same for one e of random signs, r shrinking  calibrated           random
-    ========== ================================================ ==================== =========
+    ========== ================================================= ================ ==========
+    method     derivative by one parameter, with its step h      default rel_step error
+    ========== ================================================= ================ ==========
+    2-point    ``(J(+h) - J) / h``                               ``eps^(1/2)``    about 1e-8
+    3-point    ``(J(+h) - J(-h)) / 2h``                          ``eps^(1/3)``    1e-10
+    richardson ``(8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12h`` ``eps^(1/5)``    1e-12
+    cs         ``Im J(+ih) / h``                                 1e-20            1e-16
+    smoothed   mean of ``e (J(+re) - J(-re)) / 2r``, e normal    calibrated       random
+    spsa       the same for one e of random signs, r shrinking   calibrated       random
+    ========== ================================================= ================ ==========
 
     The step is ``h = rel_step * max(1, |theta_j|)``; eps is that of the dtype in which the loss is
     computed (Nocedal & Wright 2006, sec. 8.1; Squire & Trapp 1998 for the complex step). One

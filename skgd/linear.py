@@ -193,7 +193,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         The flat vector theta: all weights, then all intercepts (a copy).
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -397,7 +397,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Labels, sorted.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.

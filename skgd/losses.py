@@ -124,7 +124,17 @@ class Loss(Component):
         )
 
     def value_and_gradient(self, y: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`value` and `gradient` at once, for the losses in which they share work."""
+        """`value` and `gradient` at once, for the losses in which they share work.
+
+        Parameters
+        ----------
+        y, raw : ndarray of shape (n,) or (n, K)
+
+        Returns
+        -------
+        value : ndarray of shape (n,)
+        gradient : ndarray of the shape of `raw`
+        """
         return self.value(y, raw), self.gradient(y, raw)
 
     def decision(self, raw: np.ndarray) -> np.ndarray:
@@ -146,7 +156,16 @@ class Loss(Component):
         return raw
 
     def link_name(self, n_outputs: int = 1) -> str:
-        """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ..."""
+        """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ...
+
+        Parameters
+        ----------
+        n_outputs : int, default=1
+
+        Returns
+        -------
+        name : str
+        """
         return "identity"
 
     @property
@@ -184,10 +203,24 @@ class Loss(Component):
         return None
 
     def check_target(self, y: np.ndarray) -> None:
-        """Raise a ValueError if the loss is not defined for some target."""
+        """Raise a ValueError if the loss is not defined for some target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,) or (n, K)
+        """
 
     def trial_outputs(self, y: np.ndarray) -> np.ndarray:
-        """Raw outputs of order one, to try the loss on these targets."""
+        """Raw outputs of order one, to try the loss on these targets.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,) or (n, K)
+
+        Returns
+        -------
+        raw : ndarray of the shape of `y`
+        """
         return np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
 
     def measured_on(

@@ -323,7 +323,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Labels, sorted.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -563,7 +563,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         The flat vector theta: all weights (direct links last), then all intercepts (a copy).
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.

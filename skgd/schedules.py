@@ -67,7 +67,19 @@ class Schedule(Component, ABC):
         """
 
     def momentum(self, step: int, n_steps: int | None) -> float | None:
-        """Return the momentum for this step, or None to leave the optimizer its own."""
+        """Return the momentum for this step, or None to leave the optimizer its own.
+
+        Parameters
+        ----------
+        step : int
+            The optimizer's step, from 0.
+        n_steps : int or None
+            Planned steps of the whole training; None where there is no plan.
+
+        Returns
+        -------
+        momentum : float or None
+        """
         return None
 
 
