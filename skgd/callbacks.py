@@ -48,17 +48,43 @@ class Callback(Component):
     """
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
-        """Get ready for a training (scikit-learn's hook)."""
+        """Get ready for a training (scikit-learn's hook).
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that is being fitted.
+        context : CallbackContext
+            The training's place in the tree of tasks.
+        """
         self.check()
         state = self.begin(estimator, context)
         self._states = {**self.__dict__.get("_states", {}), _place(context): state}
 
     def teardown(self, estimator: Any, context: CallbackContext) -> None:
-        """Let go of a training's state (scikit-learn's hook)."""
+        """Let go of a training's state (scikit-learn's hook).
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that is being fitted.
+        context : CallbackContext
+            The training's place in the tree of tasks.
+        """
         self.__dict__.get("_states", {}).pop(_place(context), None)
 
     def on_fit_task_begin(self, estimator: Any, context: CallbackContext, **_: Any) -> None:
-        """Do nothing before a task (scikit-learn's hook)."""
+        """Do nothing before a task (scikit-learn's hook).
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that is being fitted.
+        context : CallbackContext
+            The task's place in the tree of tasks.
+        **_ : dict
+            What other callbacks may ask for.
+        """
 
     def on_fit_task_end(
         self,
@@ -70,7 +96,26 @@ class Callback(Component):
         metadata: Any = None,
         fitted_estimator: Any = None,
     ) -> bool:
-        """Call `after_epoch` after each epoch (scikit-learn's hook)."""
+        """Call `after_epoch` after each epoch (scikit-learn's hook).
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that is being fitted.
+        context : CallbackContext
+            The task's place in the tree of tasks.
+        X, y : array-like
+            As they were given to `fit`.
+        metadata : dict or None
+            "sample_weight", where `fit` was given one.
+        fitted_estimator : estimator
+            As if the fit had ended here.
+
+        Returns
+        -------
+        stop : bool
+            Whether to end the training.
+        """
         if context.task_name != EPOCH:
             return False
         state = self._states[_place(context.parent)]
@@ -95,7 +140,7 @@ class Callback(Component):
     def after_epoch(
         self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
     ) -> bool:
-        """See an epoch that is over. Returns whether to stop.
+        """See an epoch that is over.
 
         Parameters
         ----------
@@ -107,11 +152,27 @@ class Callback(Component):
             As they were given to `fit`.
         metadata : dict
             "sample_weight", where `fit` was given one.
+
+        Returns
+        -------
+        stop : bool
+            Whether to end the training.
         """
         return False
 
     def stop_reason(self, context: CallbackContext) -> str | None:
-        """Say why this callback stopped the training in that place; None if it did not."""
+        """Say why this callback stopped a training.
+
+        Parameters
+        ----------
+        context : CallbackContext
+            The training's place in the tree of tasks.
+
+        Returns
+        -------
+        reason : str or None
+            None if it did not stop it.
+        """
         return self._states.get(_place(context), {}).get("reason")
 
 
@@ -470,7 +531,22 @@ class Checkpoint(Callback):
         return {"file": self._file(context)}
 
     def resume_from(self, estimator: Any, context: CallbackContext, X: Any, y: Any) -> Any:
-        """Return the estimator of the file to go on from, or None."""
+        """Find where a training is to go on.
+
+        Parameters
+        ----------
+        estimator : estimator
+            The one that is being fitted.
+        context : CallbackContext
+            The training's place in the tree of tasks.
+        X, y : array-like
+            As they were given to `fit`.
+
+        Returns
+        -------
+        estimator : estimator or None
+            That of the file; None where there is no file, or `resume` is False.
+        """
         path = self._file(context)
         if not (self.resume and path.exists()):
             return None

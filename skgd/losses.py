@@ -138,7 +138,16 @@ class Loss(Component):
         return self.value(y, raw), self.gradient(y, raw)
 
     def decision(self, raw: np.ndarray) -> np.ndarray:
-        """From raw output to what a classifier decides by: above 0, or the largest."""
+        """From raw output to what a classifier decides by: above 0, or the largest.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        score : ndarray of raw's shape
+        """
         return raw
 
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
