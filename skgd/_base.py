@@ -16,13 +16,13 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from skgd import descent
-from skgd._component import resolve
+from skgd._component import check_number, resolve
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
-from skgd.models import FeedForward, raw_of_many
+from skgd.models import FeedForward, gradient_by_input, raw_of_many
 from skgd.objective import Batch, DataObjective, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 from skgd.penalties import PENALTIES
@@ -273,6 +273,42 @@ class GradientLearner(BaseEstimator):
             return None
         theta = self._pack()
         return theta if self._model_.blocks == objective.model.blocks else None
+
+    def input_gradient(self, X: Any, output: int | None = None) -> np.ndarray:
+        """Return the derivative of the raw outputs by the inputs, d raw_k / d x_j, row by row.
+
+        It tells to which inputs a prediction is sensitive (a saliency map, Simonyan, Vedaldi &
+        Zisserman 2013). For a linear model it is its weights, the same for each row.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+        output : int, default=None
+            Number k of a raw output; None is all of them. A raw output is what comes before any
+            link or output activation.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
+            The latter for ``output=None`` and several outputs.
+        """
+        X = self._checked_rows(X)
+        model = self._model_
+        if output is not None:
+            check_number("output", output, low=0, high=model.n_outputs - 1, integer=True)
+        outputs = range(model.n_outputs) if output is None else [int(output)]
+        dtype = np.result_type(X.dtype, self._pack())
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = model.layers(self._pack().astype(dtype, copy=False))
+            gradient = gradient_by_input(model, layers, X, outputs)
+        return gradient[:, :, 0] if len(outputs) == 1 else gradient
+
+    def _checked_rows(self, X: Any) -> Any:
+        """Rows to apply the fitted model to."""
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
 
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""

@@ -11,11 +11,13 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
+from skgd.activations import resolve_activation
 from skgd.function_loss import FunctionLoss
 from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
+from skgd.output_activation import through
 from skgd.penalties import PENALTIES, ElasticNet, Penalty
 from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
 
@@ -41,7 +43,7 @@ class Components:
             The loss returns something else than a loss must, or the source cannot
             differentiate it.
         """
-        if self.loss.any_rows:  # the losses of the table need no trial
+        if not self.loss.needs_trial:  # the losses of the table need no trial
             return self
         loss = self.loss.measured_on(data.y, data.weight, known)
         self.source.try_on(loss, data.y, loss.trial_outputs(data.y))
@@ -57,7 +59,7 @@ def check_parameters(estimator: Any) -> Components:
         It names the parameter and what it takes.
     """
     _check_numbers(estimator)
-    loss = resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+    loss = loss_of(estimator)
     gradient = estimator.gradient
     if isinstance(gradient, str) and gradient == "auto":
         gradient = estimator._default_gradient if loss.has_gradient else "backprop"
@@ -79,13 +81,30 @@ def _resolve_schedule(schedule: Any) -> Schedule:
     return resolve_schedule(schedule, extra=("auto",))
 
 
-def resolve_loss(loss: Any, task: str, name: str) -> Loss:
-    """Loss object for a regressor or a classifier."""
+def loss_of(estimator: Any) -> Loss:
+    """Loss that an estimator's parameters ask for, with the output activation if it has one."""
+    given = getattr(estimator, "out_activation", "auto")
+    activation = None
+    if not (isinstance(given, str) and given == "auto"):
+        activation = resolve_activation("out_activation", given, by_unit=False)
+    name = type(estimator).__name__
+    loss = resolve_loss(estimator.loss, estimator._task, name, activation is not None)
+    return through(loss, activation, estimator._task)
+
+
+def resolve_loss(loss: Any, task: str, name: str, activated: bool = False) -> Loss:
+    """Loss object for a regressor or a classifier.
+
+    `activated` outputs of a classifier can be compared with {0, 1} by the losses of regressors.
+    """
     if callable(loss) and not isinstance(loss, (Component, type)):
         return FunctionLoss(loss, task)
     table = losses_for(task)
+    if activated and task == "classification":
+        table = table | losses_for("regression")
     row = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
-    if row is not None and issubclass(row, Loss) and row.task != task:
+    tasks = {task} | {known.task for known in table.values()}
+    if row is not None and issubclass(row, Loss) and row.task not in tasks:
         raise ValueError(
             f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}."
         )

@@ -11,7 +11,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skgd._parameters import resolve_loss
+from skgd._parameters import loss_of
 from skgd.losses import Loss
 from skgd.optimizers import LBFGS
 
@@ -24,7 +24,7 @@ def _loss_of(estimator: Any) -> Loss:
     fitted = getattr(estimator, "_loss_", None)
     if fitted is not None:
         return fitted
-    return resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+    return loss_of(estimator)
 
 
 def _checked_classes(classes: Any) -> np.ndarray:
@@ -149,6 +149,9 @@ class ClassifierTarget(ClassifierMixin):
     def decision_function(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, before the link.
 
+        With an output activation, the outputs after it, less 1/2 where they are compared with
+        targets of {0, 1}.
+
         Parameters
         ----------
         X : {array-like, CSR matrix} of shape (n_samples, n_features)
@@ -158,7 +161,7 @@ class ClassifierTarget(ClassifierMixin):
         raw : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one number; above 0 it speaks for ``classes_[1]``.
         """
-        return self._raw(X)
+        return _loss_of(self).decision(self._raw(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each row of X.
@@ -171,7 +174,7 @@ class ClassifierTarget(ClassifierMixin):
         -------
         y : ndarray of shape (n_samples,)
         """
-        return self._decode(self._raw(X))
+        return self._decode(self.decision_function(X))
 
     @available_if(_has_proba)
     def predict_proba(self, X: Any) -> np.ndarray:

@@ -214,9 +214,9 @@ class MovedParameters:
     def _move(self, part: _Forward, step: np.ndarray, gradient: np.ndarray) -> None:
         """Add the differences of these rows to `gradient`, unit by unit."""
         stencil = self.steps.stencil
-        for layer, (weights, biases) in enumerate(self._numbers):
-            inputs = part.inputs(layer, biases is not None)
-            alike = _Alike.find(inputs) if layer == 0 and part.loss.any_rows else None
+        for layer, source, weights, biases in self._links():
+            inputs = part.inputs(source, biases is not None)
+            alike = _Alike.find(inputs) if source == 0 and part.loss.any_rows else None
             for unit in range(weights.shape[1]):
                 numbers = weights[:, unit]
                 if biases is not None:
@@ -237,15 +237,25 @@ class MovedParameters:
                     changes = part.differences(layer, unit, moved, stencil)
                     gradient[numbers[some]] += changes.sum(axis=1) / h[some]
 
+    def _links(self) -> Iterator[tuple[int, int, np.ndarray, np.ndarray | None]]:
+        """Where weights lead, where they come from (0 is X), their numbers, and the biases'."""
+        for layer, (weights, biases) in enumerate(self._numbers):
+            yield layer, layer, weights, biases
+        if self._numbers.direct is not None:
+            yield len(self._numbers) - 1, 0, self._numbers.direct, None
+
     def _penalise(self, layers: Layers, step: np.ndarray, gradient: np.ndarray) -> float:
         """Add the differences of the L2 term, and return it: a weight moves its own square."""
         strength = 0.5 * self.objective.l2_strength
         if not strength:
             return 0.0
         stencil, value = self.steps.stencil, 0.0
-        for layer, ((W, _), (numbers, _)) in enumerate(zip(layers, self._numbers, strict=True)):
+        factors = [self.coordinates.weight_factors(layer) for layer in range(len(layers))]
+        if layers.direct is not None:
+            factors.append(self.coordinates.direct_factors)
+        for W, numbers, factor in zip(layers.weights, self._numbers.weights, factors, strict=True):
             h = step[numbers]
-            shift = h * self.coordinates.weight_factors(layer)
+            shift = h * factor
             for point, weight in zip(stencil.points, stencil.weights, strict=True):
                 moved = W + point * shift
                 change = weight * strength * (moved * moved - W * W)
@@ -292,6 +302,9 @@ class _Forward:
             self.z.append(_affine(W, b, self.a[-1]))
             if activation is not None:
                 self.a.append(activation(self.z[-1]))
+        self.direct = None if layers.direct is None else _affine(layers.direct, None, X)
+        if self.direct is not None:
+            self.z[-1] += self.direct
         self.losses = self._loss(self.y, self.z[-1])
         n = batch.X.shape[0]
         if self.losses.ndim == 0:
@@ -302,10 +315,13 @@ class _Forward:
             self.weight = batch.weight[rows] / n
         self.value = float(np.sum(self.losses * self.weight))
 
-    def inputs(self, layer: int, bias: bool) -> np.ndarray:
-        """How far a unit's input moves for each step of its weights, and of its bias."""
-        before = self.a[layer]
-        if layer == 0 and self.coordinates.scale is not None:
+    def inputs(self, source: int, bias: bool) -> np.ndarray:
+        """How far a unit's input moves for each step of its weights, and of its bias.
+
+        `source` is the layer from which the weights come; 0 is X.
+        """
+        before = self.a[source]
+        if source == 0 and self.coordinates.scale is not None:
             mean: Any = self.coordinates.mean
             before = (before - mean[:, None]) * self.coordinates.inverse_scale
         return np.vstack([before, np.ones_like(before[:1])]) if bias else before
@@ -380,6 +396,8 @@ class _Forward:
         z += _columns(self.z[layer + 1], row)
         for index in range(layer + 1, len(self.layers) - 1):
             z = _affine(*self.layers[index + 1], self.model.activations[index](z))
+        if self.direct is not None and layer + 1 < len(self.layers) - 1:
+            z += _columns(self.direct, row)  # where it was not in `self.z` already
         return z
 
     def _loss(self, y: np.ndarray, raw: np.ndarray) -> np.ndarray:

@@ -142,6 +142,7 @@ def _has_compiled_form(
     return (
         type(source) in (Analytic, Backprop)
         and type(objective.loss) in LOSSES.values()
+        and not objective.model.direct_links
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
         and (isinstance(optimizer, LBFGS) or type(optimizer) in rules)
         and X.dtype in (np.float64, np.float32)

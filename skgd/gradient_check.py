@@ -219,7 +219,11 @@ def _near_start(objective: DataObjective, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 1])
     theta = objective.x0.astype(np.float64)
     scale: Any = column_statistics(objective._batch.X, None, centred=False)[1][:, None]
-    for W, b in objective._objective.model.layers(theta):
+    layers = objective._objective.model.layers(theta)
+    if layers.direct is not None:
+        D = layers.direct
+        D += rng.normal(size=D.shape) * (0.5 / np.sqrt(D.shape[0])) / scale
+    for W, b in layers:
         W += rng.normal(size=W.shape) * (0.5 / np.sqrt(W.shape[0])) / scale
         scale = 1.0  # of what comes out of units
         if b is not None:

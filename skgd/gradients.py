@@ -127,6 +127,13 @@ class Analytic(GradientSource):
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
         """Return a function ``(u, batch, gradient) -> value`` for this objective."""
+        for activation in objective.model.activations:
+            if not activation.has_derivative:
+                raise NotImplementedError(
+                    f"{activation!r} has no derivative written by hand, which "
+                    "gradient='analytic' needs. Use gradient='backprop' or gradient='numeric', "
+                    "or an Activation object with a method backward(delta, z, a)."
+                )
         return _ByHand(objective, dtype, coordinates)
 
     def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
@@ -377,8 +384,8 @@ class _AtTheta:
         self.coordinates = coordinates or Coordinates(objective.model)
         self._theta = np.empty(objective.model.n_parameters, dtype=dtype)
         self._seen: tuple[Any, Any] = (None, None)
-        self.layers: Layers = []
-        self.slopes: Layers = []
+        self.layers = Layers()
+        self.slopes = Layers()
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         theta = u if self.coordinates.identity else self._theta
@@ -432,17 +439,11 @@ class _ByHand(_AtTheta):
 
 class _ByGraph(_AtTheta):
     def _differentiate(self, theta: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        leaves = [array for pair in self.layers for array in pair if array is not None]
-        targets = [array for pair in self.slopes for array in pair if array is not None]
-        intercepts = self.objective.model.fit_intercept
-
         def smooth(*traced: Any) -> Any:
-            if not intercepts:
-                return self.objective.smooth([(W, None) for W in traced], batch)
-            return self.objective.smooth(list(zip(traced[::2], traced[1::2], strict=True)), batch)
+            return self.objective.smooth(self.layers.filled(traced), batch)
 
-        value, slopes = autodiff.value_and_gradients(smooth, leaves)
-        for target, slope in zip(targets, slopes, strict=True):
+        value, slopes = autodiff.value_and_gradients(smooth, self.layers.arrays)
+        for target, slope in zip(self.slopes.arrays, slopes, strict=True):
             target[...] = slope
         return value
 

@@ -87,7 +87,7 @@ class Objective:
         else:
             value = np.dot(batch.weight, losses) / batch.X.shape[0]
         if self.l2_strength:
-            value = with_l2(value, self.l2_strength, *[W for W, _ in layers])
+            value = with_l2(value, self.l2_strength, *layers.weights)
         return value
 
     def terms(self, layers: Layers, batch: Batch) -> np.ndarray:
@@ -104,7 +104,7 @@ class Objective:
             weighted = losses / n if batch.weight is None else losses * (batch.weight / n)
         penalty = 0.0
         if self.l2_strength:
-            penalty = 0.5 * self.l2_strength * sum_of_squares(*[W for W, _ in layers])
+            penalty = 0.5 * self.l2_strength * sum_of_squares(*layers.weights)
         return np.append(weighted, np.asarray(penalty, dtype=weighted.dtype))
 
     def l1_term(self, theta: np.ndarray) -> float:

@@ -211,13 +211,15 @@ def coordinates_for(
     """Coordinates to descend in.
 
     Standardised for learning_rate="auto", theta itself for a number; but a network regressor
-    is always trained in units of the spread of y, one for all outputs if `together`.
+    is always trained in units of the spread of y, one for all outputs if `together`. An output
+    activation has a range of its own: there the outputs are left as they are.
     """
     model, loss = objective.model, objective.loss
+    free = loss.task == "regression" and not loss.has_output_activation
     mean = scale = centre = spread = None
     unit = 1.0
     bend = loss.curvature(model.n_outputs)
-    if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
+    if free and (standardise or model.hidden_layer_sizes):
         centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
         if bend is None:  # that of the parabola of equal height
             bend = 2.0 * unit / float(np.max(spread)) ** 2
