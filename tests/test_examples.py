@@ -120,6 +120,29 @@ def test_fit_physics(tmp_path):
     assert pressure == pytest.approx(760, rel=0.002)
 
 
+def test_historical(tmp_path):
+    out = run("historical/experiments.py", "--quick", cwd=tmp_path)
+    table, codes, mirror, _ = out.split("\n\n")
+    rows = {}
+    for line in table.splitlines()[1:]:
+        succeeded, runs = map(int, re.search(r" (\d+)/(3) ", line).groups())
+        rows.setdefault(tuple(re.split(r"  +", line)[:2]), []).append(succeeded)
+        assert runs == 3
+    # The delta rule learns neither; a threshold unit has at most 57 of 64 right.
+    assert rows["XOR", "2-1"] == rows["symmetry", "6-1"] == [0]
+    assert max(rows["XOR", "2-2-1"]) == 3
+    assert max(rows["addition", "4-3-3 + direct"]) > max(rows["addition", "4-3-3"])
+    assert max(rows["negation", "4-6-3"]) > max(rows["negation", "4-3-3"])
+    assert codes.rstrip().endswith("8 different codes")
+    # Nature 323: equal and opposite about the middle, in the ratio 1 : 2 : 4.
+    ratios = re.findall(r"sizes 1\.00 : (\S+) : (\S+), mirror .* to (\S+)%", mirror)
+    assert len(ratios) == 2
+    for two, four, imbalance in (map(float, ratio) for ratio in ratios):
+        assert two == pytest.approx(2.0, rel=0.1)
+        assert four == pytest.approx(4.0, rel=0.1)
+        assert imbalance < 1.0
+
+
 @pytest.mark.parametrize("gap", [0.1, 0.5])
 def test_labels_of_the_picture_keep_their_distance(gap):
     pytest.importorskip("matplotlib")

@@ -25,7 +25,7 @@ def right(outputs, y):
 
 
 def sweeps_at_once(X, y):
-    """Data on which one pass of mini-batches, in order, is several sweeps of full batches."""
+    """Repeat the data: one pass of batches, in order, is then several sweeps."""
     times = SWEEPS_BETWEEN_CHECKS
     return np.tile(X, (times, 1)), np.tile(y, (times, *[1] * (y.ndim - 1)))
 
@@ -62,7 +62,7 @@ def run_shared_fields(experiment, n_seeds, limit):
 
 
 def run_all(experiments, n_seeds, limit=np.inf, n_jobs=-1):
-    """Runs of each experiment, with the seeds 0, 1, 2, ...
+    """Run each experiment with the seeds 0, 1, 2, ...
 
     Parameters
     ----------
@@ -75,7 +75,8 @@ def run_all(experiments, n_seeds, limit=np.inf, n_jobs=-1):
 
     Returns
     -------
-    runs : list of lists of Run
+    runs : dict of experiment to list of Run
+        In the order of the experiments; run i has seed i.
     """
     tasks = []
     for experiment in experiments:
@@ -88,4 +89,4 @@ def run_all(experiments, n_seeds, limit=np.inf, n_jobs=-1):
     runs = {}
     for (_, experiment, *_), result in zip(tasks, done, strict=True):
         runs.setdefault(experiment, []).extend(result if isinstance(result, list) else [result])
-    return [runs[experiment] for experiment in experiments]
+    return runs

@@ -1,9 +1,8 @@
 """T or C with shared fields: a network that no estimator offers, written in NumPy, and `minimize`.
 
 Every hidden unit looks at 3 x 3 squares of the retina, all with the same nine weights, bias and
-weight to the output: a single feature detector that is everywhere. The chapter copies the
-average change of a weight to all fields by hand; here the function says that the weights are the
-same ones, and back-propagation through NumPy does the rest.
+weight to the output: a feature detector that is everywhere. The function says that the weights
+are the same ones, and back-propagation through NumPy does the rest.
 
 All seeds train at once, one per column of theta. Their errors add up and have no parameter in
 common, so each column descends on its own error alone.
@@ -66,9 +65,8 @@ def train(n_detectors, targets, eta, momentum, spread, limit, seeds):
     """
     X, y = eight_patterns(*targets)
     seen = fields(X)
-    start = np.column_stack(
-        [np.random.default_rng(seed).uniform(-spread, spread, PARTS * n_detectors + 1) for seed in range(seeds)]
-    )
+    shape = PARTS * n_detectors + 1
+    starts = [np.random.default_rng(seed).uniform(-spread, spread, shape) for seed in range(seeds)]
     sweeps = [None] * seeds
     n_sweeps = 0
 
@@ -88,7 +86,7 @@ def train(n_detectors, targets, eta, momentum, spread, limit, seeds):
 
     result = minimize(
         error,
-        start,
+        np.column_stack(starts),
         args=(seen, y),
         optimizer=Momentum(momentum),
         learning_rate=eta,
