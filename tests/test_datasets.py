@@ -5,8 +5,9 @@ from itertools import chain, combinations
 
 import numpy as np
 import pytest
+from scipy.optimize import Bounds, LinearConstraint, milp
 
-from skgd import MLPBackpropClassifier, datasets
+from skgd import MLPBackpropClassifier, MLPBackpropRegressor, datasets
 from skgd.datasets import (
     make_addition,
     make_encoder,
@@ -16,6 +17,7 @@ from skgd.datasets import (
     make_tc,
     make_xor,
 )
+from skgd.initialisers import Uniform
 
 MAKERS = [getattr(datasets, name) for name in datasets.__all__]
 
@@ -167,6 +169,55 @@ def test_t_and_c_can_differ_by_a_single_square():
     X, y = make_tc(3)
     apart = np.abs(X[y == 1][:, None] - X[y == 0]).sum(axis=2)
     assert apart.min() == 2  # one square has moved
+
+
+def delta_rule(X, y, seed, **settings):
+    """Logistic units without hidden ones."""
+    model = MLPBackpropRegressor(
+        (),
+        out_activation="logistic",
+        init=Uniform(1.0, intercepts=True),
+        penalty=None,
+        batch_size=len(X),
+        max_iter=2000,
+        tol=None,
+        random_state=seed,
+        **settings,
+    )
+    return model.fit(X, y)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_delta_rule_fails_on_xor(seed):
+    """The best that a line can do is to answer 0.5 to all four cases."""
+    X, y = make_xor(low=0.1, high=0.9)
+    model = delta_rule(X, y, seed, optimizer="momentum", learning_rate=0.5)
+    np.testing.assert_allclose(model.predict(X), 0.5, atol=1e-3)
+
+
+def most_right_of_a_threshold_unit(X, y):
+    """How many cases some ``w x + b > 0`` has right, by mixed-integer programming."""
+    n, p = X.shape
+    signed = np.column_stack([X, np.ones(n)]) * np.where(y == 1, 1, -1)[:, None]
+    slack = 100.0  # above what the bounds of the weights let a margin reach
+    size = 10.0
+    wrong = np.r_[np.zeros(p + 1), np.ones(n)]
+    found = milp(
+        wrong,
+        constraints=LinearConstraint(np.hstack([signed, slack * np.eye(n)]), lb=1.0),
+        integrality=wrong,
+        bounds=Bounds(np.r_[[-size] * (p + 1), [0] * n], np.r_[[size] * (p + 1), [1] * n]),
+    )
+    assert found.success
+    return n - round(found.fun)
+
+
+@pytest.mark.parametrize(("maker", "most"), [(make_xor, 3), (make_symmetry, 57)])
+def test_no_single_unit_learns_it(maker, most):
+    X, y = maker()
+    assert most_right_of_a_threshold_unit(X, y) == most
+    right = (delta_rule(X, y, seed=0).predict(X) > 0.5) == (y == 1)
+    assert right.sum() <= most
 
 
 @pytest.mark.parametrize("maker", [make_xor, make_parity, make_symmetry, make_tc])

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from skgd.datasets import make_tc
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -141,6 +144,55 @@ def test_historical(tmp_path):
         assert two == pytest.approx(2.0, rel=0.1)
         assert four == pytest.approx(4.0, rel=0.1)
         assert imbalance < 1.0
+
+
+def logistic(z):
+    return 1.0 / (1.0 + np.exp(-z))
+
+
+@pytest.mark.parametrize("number", [1, 5, 11])  # XOR and addition with direct links, the encoder
+def test_sweeps_are_steps_on_the_sum_of_errors(number, monkeypatch):
+    """The rule of PDP vol. 1, chapter 8 (eq. 13, 14 and 16), written down again."""
+    monkeypatch.syspath_prepend(EXAMPLES / "historical")
+    runner, settings = (importlib.import_module(name) for name in ("runner", "settings"))
+    experiment = settings.EXPERIMENTS[number]
+    X, y = experiment.cases()
+    model = experiment.estimator(seed=3).initialize(X, y)
+    (V, W), (a, b) = model.coefs_, model.intercepts_
+    links = [] if model.direct_coef_ is None else [model.direct_coef_]
+    theta = [np.array(part) for part in (V, a, W, b, *links)]
+    change = [np.zeros_like(part) for part in theta]
+    targets = y.reshape(len(y), -1)
+    for _ in range(30):
+        V, a, W, b, *links = theta
+        hidden = logistic(X @ V + a)
+        output = logistic(hidden @ W + b + sum(X @ link for link in links))
+        delta = (targets - output) * output * (1 - output)
+        below = delta @ W.T * hidden * (1 - hidden)
+        slopes = [X.T @ below, below.sum(axis=0), hidden.T @ delta, delta.sum(axis=0)]
+        for i, slope in enumerate([*slopes, X.T @ delta][: len(theta)]):
+            change[i] = experiment.eta * slope + experiment.momentum * change[i]
+            theta[i] += change[i]
+    model = experiment.estimator(seed=3)
+    runner.learn(model, X, y, 30, stop=False)
+    (V, W), (a, b) = model.coefs_, model.intercepts_
+    links = [] if model.direct_coef_ is None else [model.direct_coef_]
+    for learned, by_hand in zip((V, a, W, b, *links), theta, strict=True):
+        np.testing.assert_allclose(learned, by_hand, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("n_detectors", [1, 4])
+def test_shared_fields_see_the_same_everywhere(n_detectors):
+    shared = module("historical/shared_fields.py")
+    rng = np.random.default_rng(0)
+    theta = rng.normal(size=(shared.PARTS * n_detectors + 1, 5))
+    theta[10 * n_detectors : -1] /= 64  # by the number of fields: the output is not saturated
+    X, _ = make_tc(6)
+    answers = shared.outputs(theta, shared.fields(X))
+    ts, cs = answers[:64].reshape(4, 16, 5), answers[64:].reshape(4, 20, 5)  # by rotation
+    for letter in (ts, cs):
+        assert np.ptp(letter, axis=1).max() < 1e-12  # wherever it is
+        assert np.ptp(letter[:, 0], axis=0).min() > 1e-8  # turned, it is another
 
 
 @pytest.mark.parametrize("gap", [0.1, 0.5])
