@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 OLD ?= HEAD~1
 NEW ?= HEAD
 
-.PHONY: demo examples test test-slow test-all lint bench compare defaults gradients clean
+.PHONY: demo examples historical test test-slow test-all lint bench compare defaults gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -14,6 +14,10 @@ demo: $(VENV)/.plot
 ## All scripts in examples/, one after the other.
 examples: $(VENV)/.examples
 	@for script in examples/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## The experiments of 1986, run again with 20 seeds.
+historical: $(VENV)/.plot
+	$(BIN)/python examples/historical/experiments.py
 
 ## The tests that take seconds, with doctests and the README's code blocks.
 test: $(VENV)/.dev

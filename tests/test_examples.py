@@ -150,12 +150,12 @@ def logistic(z):
     return 1.0 / (1.0 + np.exp(-z))
 
 
-@pytest.mark.parametrize("number", [1, 5, 11])  # XOR and addition with direct links, the encoder
-def test_sweeps_are_steps_on_the_sum_of_errors(number, monkeypatch):
+@pytest.mark.parametrize("net", ["2-1-1 + direct", "8-3-8", "4-3-3 + direct"])
+def test_sweeps_are_steps_on_the_sum_of_errors(net, monkeypatch):
     """The rule of PDP vol. 1, chapter 8 (eq. 13, 14 and 16), written down again."""
     monkeypatch.syspath_prepend(EXAMPLES / "historical")
     runner, settings = (importlib.import_module(name) for name in ("runner", "settings"))
-    experiment = settings.EXPERIMENTS[number]
+    experiment = next(row for row in settings.EXPERIMENTS if row.net() == net)
     X, y = experiment.cases()
     model = experiment.estimator(seed=3).initialize(X, y)
     (V, W), (a, b) = model.coefs_, model.intercepts_
