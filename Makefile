@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 OLD ?= HEAD~1
 NEW ?= HEAD
 
-.PHONY: demo examples docs test test-slow test-all lint bench compare defaults gradients clean
+.PHONY: demo examples docs historical test test-slow test-all lint bench compare defaults gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -18,6 +18,10 @@ examples: $(VENV)/.examples
 ## The documentation site, in docs/_build/html; with EXAMPLES=all every script is run for it.
 docs: $(VENV)/.docs
 	EXAMPLES=$(EXAMPLES) $(BIN)/sphinx-build -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
+## The experiments of 1986, run again with 20 seeds.
+historical: $(VENV)/.plot
+	$(BIN)/python examples/historical/experiments.py
 
 ## The tests that take seconds, with doctests and the README's code blocks.
 test: $(VENV)/.dev
