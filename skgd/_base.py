@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,7 +98,7 @@ class GradientLearner(BaseEstimator):
             if rows is not None and not components.loss.any_rows:  # it cannot skip rows
                 data, rows = data.rows(rows), None
             train = self._weigh(data, rows)
-            components = components.tried_on(train)
+            components = self._tried_on(components, train)
             objective = self._objective(components, data)
             training = prepare(
                 self,
@@ -147,7 +147,7 @@ class GradientLearner(BaseEstimator):
                 X, y, sample_weight, components.loss, reset=True, classes=classes
             )
             data = self._weigh(data)
-            components = components.tried_on(data)
+            components = self._tried_on(components, data)
             objective = self._objective(components, data)
             theta = None if parameters is None else _as_theta(parameters, objective.model)
             seed = _seed(self.random_state)
@@ -174,7 +174,7 @@ class GradientLearner(BaseEstimator):
                 partial=True,
             )
             data = self._weigh(data, partial=True)
-            components = components.tried_on(data, None if first else self._loss_)
+            components = self._tried_on(components, data, None if first else self._loss_)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
             if theta is None and not first:
@@ -254,7 +254,7 @@ class GradientLearner(BaseEstimator):
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
             data = self._weigh(data)
-            components = components.tried_on(data, self._loss_)
+            components = self._tried_on(components, data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -359,7 +359,7 @@ class GradientLearner(BaseEstimator):
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
             order="C",
-            multi_output=self._task == "regression",
+            multi_output=self._takes_columns(y),
             y_numeric=self._task == "regression",
             reset=reset,
             ensure_all_finite=not is_large(X),
@@ -376,6 +376,13 @@ class GradientLearner(BaseEstimator):
         y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
         loss.check_target(y)
         return Batch(X, y, weight)
+
+    def _tried_on(
+        self, components: Components, data: Batch, known: Loss | None = None
+    ) -> Components:
+        """Return the components with the loss for these targets, tried on them."""
+        loss = self._loss_for_targets(components.loss)
+        return replace(components, loss=loss).tried_on(data, known)
 
     def _weigh(
         self, data: Batch, rows: np.ndarray | None = None, *, partial: bool = False

@@ -269,7 +269,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
 
     Minimises ``J(W, b) = sum_i w_i loss(y_i, x_i W + b) / sum_i w_i + alpha R(W)``, with the
     gradient source and the optimizer as parameters. With "log_loss" more than two classes are
-    softmax regression; margin losses are summed over one-vs-rest terms.
+    softmax regression; margin losses are summed over one-vs-rest terms. y of shape (n_samples, K)
+    has a column for each label: 0 and 1 alone are the labels that a row has, none or several (K
+    losses for two classes, summed); rows of other numbers in [0, 1] whose sum is 1 are
+    probabilities of one of K classes ("log_loss", or a function as loss).
 
     Parameters
     ----------
@@ -342,7 +345,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     parameters_ : ndarray of shape (n_parameters,)
         The flat vector theta: all weights, then all intercepts (a copy).
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; 0 to K-1 where y has K columns.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

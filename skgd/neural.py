@@ -197,7 +197,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     """Network classifier. Back-propagation computes the gradient; gradient descent learns.
 
     Minimises ``J(theta) = sum_i w_i loss(y_i, net(x_i; theta)) / sum_i w_i + alpha R(weights)``
-    for a feed-forward network, with the gradient source and the optimizer as parameters.
+    for a feed-forward network, with the gradient source and the optimizer as parameters. y of
+    shape (n_samples, K) has a column for each label: 0 and 1 alone are the labels that a row has,
+    none or several (K losses for two classes, summed); rows of other numbers in [0, 1] whose sum
+    is 1 are probabilities of one of K classes ("log_loss", or a function as loss).
 
     Parameters
     ----------
@@ -294,7 +297,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     parameters_ : ndarray of shape (n_parameters,)
         The flat vector theta: all weights (direct links last), then all intercepts (a copy).
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; 0 to K-1 where y has K columns.
     n_features_in_ : int
         Columns of X.
     feature_names_in_ : ndarray of shape (n_features_in_,)

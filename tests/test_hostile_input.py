@@ -550,7 +550,7 @@ def test_bad_y_of_a_regressor(cls, y):
         (with_value(BINARY, INF), "infinity"),
         (None, "y"),
         (1.0, "y"),
-        (np.column_stack([BINARY, BINARY]), "1d"),
+        (np.column_stack([BINARY, 2 * BINARY]), "0 and 1 alone"),
         (Y, "ontinuous"),
         (np.ones(40), "class"),
         (np.array(["a"] * 40), "class"),

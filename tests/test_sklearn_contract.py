@@ -93,6 +93,12 @@ OTHER_SETTINGS = [
         make(estimator, learning_rate=0.01),
         make(estimator, batch_size=None, penalty="l1", average=True),
     )
+] + [
+    MLPBackpropClassifier((10,), "tanh", direct_links=True, init="orthogonal", max_iter=100),
+    MLPBackpropRegressor((10,), np.tanh, direct_links=True, init="lecun", max_iter=100),
+    MLPBackpropClassifier(
+        (10,), "tanh", out_activation="logistic", loss="squared_error", max_iter=300
+    ),
 ]
 
 
