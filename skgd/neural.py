@@ -59,7 +59,7 @@ class NetworkParameters(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
             return self._model_.hidden(self._model_.layers(self._pack()), X)
 
     def transform(self, X: Any) -> np.ndarray:
-        """Compute the activations of the last hidden layer: the features that the network has learned.
+        """Compute the activations of the last hidden layer: the features it has learned.
 
         Parameters
         ----------

@@ -405,8 +405,6 @@ def test_surfaces_that_cannot_be_drawn_say_why():
         draw(line_model(), X, y, parameters=("coef[7]", 1), n_epochs=1)
     with pytest.raises(ValueError, match="two different ones"):
         draw(line_model(), X, y, parameters=("coef[0]", 0), n_epochs=1)
-    with pytest.raises(ValueError, match=r"by partial_fit.*paths="):
-        draw(line_model(early_stopping=True), X, y)
     with pytest.raises(ValueError, match="kind"):
         draw(line_model(), X, y, kind="heights", n_epochs=1)
     draw = ErrorSurfaceDisplay.from_function

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
-from numbers import Integral
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils import check_random_state
 
 from skgd._component import check_number
+from skgd.callbacks import RecordPath
 from skgd.optimizers import LBFGS, resolve_optimizer
 
 
@@ -59,7 +58,7 @@ def _as_path(name: str, path: Any, n_parameters: int) -> np.ndarray:
 def record_path(
     estimator: Any, X: Any, y: Any, *, n_epochs: int | None = None, start: Any = None
 ) -> np.ndarray:
-    """Train a clone epoch by epoch, and return its parameters before the first and after each.
+    """Train a clone, and return its parameters before the first epoch and after each.
 
     Parameters
     ----------
@@ -79,57 +78,15 @@ def record_path(
     if n_epochs is None:
         n_epochs = getattr(estimator, "n_iter_", 0) or estimator.max_iter
     check_number("n_epochs", n_epochs, low=1, integer=True)
-    learner = clone(estimator).set_params(verbose=0)
-    seed = estimator.random_state
-    if not isinstance(seed, Integral):  # the start and the passes must draw from the same one
-        seed = int(check_random_state(seed).randint(np.iinfo(np.int32).max))
-    learner.set_params(random_state=seed)
-    first = clone(learner).initialize(X, y, parameters=start)
-    path = [first.parameters_]
+    record = RecordPath()
+    learner = clone(estimator).set_params(verbose=0, max_iter=int(n_epochs))
+    if not isinstance(resolve_optimizer(estimator.optimizer), LBFGS):  # which needs its tol
+        learner.set_params(tol=None)
     if start is not None:
-        learner = first
-    more = {"classes": first.classes_} if hasattr(first, "classes_") else {}
-    solver = isinstance(resolve_optimizer(estimator.optimizer), LBFGS)
-    n_epochs = int(n_epochs)
-    if solver:
-        thetas = _iterations_of_solver(learner, X, y, n_epochs, start)
-    else:
-        thetas = _passes(learner, X, y, n_epochs, more)
+        learner.set_params(warm_start=True).initialize(X, y, parameters=start)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # DivergenceWarning is one, too
-        for theta in thetas:
-            if not np.isfinite(theta).all():
-                break
-            path.append(theta)
-    return np.array(path)
-
-
-def _passes(
-    learner: Any, X: Any, y: Any, n_epochs: int, more: dict[str, Any]
-) -> Iterator[np.ndarray]:
-    """Yield the parameters after each pass of partial_fit: the same epochs as those of `fit`."""
-    for _ in range(n_epochs):
-        try:
-            learner.partial_fit(X, y, **more)
-        except ValueError as error:
-            raise ValueError(
-                "The path is recorded epoch by epoch, by partial_fit, which these settings do not "
-                f"allow: {error} Or hand recorded paths in as paths=."
-            ) from error
-        yield learner.parameters_
-        if learner.stop_reason_.startswith("diverged"):
-            return
-
-
-def _iterations_of_solver(
-    learner: Any, X: Any, y: Any, n_epochs: int, start: Any
-) -> Iterator[np.ndarray]:
-    """Yield the parameters after each iteration: a solver cannot go on, so it begins again."""
-    for n in range(1, n_epochs + 1):
-        again = clone(learner).set_params(max_iter=n)
-        if start is not None:
-            again.set_params(warm_start=True).initialize(X, y, parameters=start)
-        again.fit(X, y)
-        if again.n_iter_ < n:
-            return
-        yield again.parameters_
+        learner.set_callbacks(record).fit(X, y)
+    path = record.path_
+    lost = ~np.isfinite(path).all(axis=1)
+    return path[: int(np.argmax(lost))] if lost.any() else path
