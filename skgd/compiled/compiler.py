@@ -169,7 +169,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
             steps.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
         ),
         "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_),
+        "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
         "state": group(steps.State, flat, flat, flat, flat, flat),
         "space": group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
     }
