@@ -16,7 +16,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd.activations import ACTIVATIONS
-from skgd.averaging import Mean
+from skgd.averaging import AVERAGES
 from skgd.gradients import Analytic, Backprop, GradientSource
 from skgd.losses import LOSSES
 from skgd.objective import Objective
@@ -40,9 +40,10 @@ def set_config(engine: str | None = None) -> None:
     engine : {"auto", "numpy", "numba"} or None
         "numpy" always works. "numba" takes compiled steps wherever the parts of a learner have
         compiled forms: losses, activations and optimizers of the tables, with the gradient by
-        "analytic" or "backprop". "auto" does so if numba is installed and the work is large
-        enough to pay for loading it, by a rule that depends on sizes alone. None changes nothing.
-        The environment variable SKGD_ENGINE sets it for worker processes, too.
+        "analytic" or "backprop", without dropout or constraint. "auto" does so if numba is
+        installed and the work is large enough to pay for loading it, by a rule that depends on
+        sizes alone. None changes nothing. The environment variable SKGD_ENGINE sets it for worker
+        processes, too.
 
     Raises
     ------
@@ -166,8 +167,7 @@ def _has_compiled_steps(plan: Any) -> bool:
     """Whether the kernels know all that a step has to do."""
     return (
         type(plan.optimizer) in OPTIMIZERS.values()
-        and (plan.average is None or type(plan.average) is Mean)
-        and plan.clip_value is None
+        and (plan.average is None or type(plan.average) in AVERAGES.values())
         and plan.dropout is None
         and plan.bounds is None
     )

@@ -28,6 +28,7 @@ from skgd import (
     config_context,
 )
 from skgd.activations import ACTIVATIONS
+from skgd.averaging import EMA
 from skgd.exceptions import DivergenceWarning
 from skgd.losses import LOSSES, Focal, Huber, LogLoss, losses_for
 from skgd.optimizers import (
@@ -299,8 +300,13 @@ def test_lbfgs(task, penalty):
 PARAMETERS = [
     {"clip_norm": 0.05},
     {"clip_norm": 0.05, "penalty": "l1", "alpha": 0.1},
+    {"clip_value": 0.02},
+    {"clip_value": 0.02, "clip_norm": 0.05, "penalty": "l1", "alpha": 0.1, "learning_rate": 0.1},
     {"average": True},
     {"average": 60},
+    {"average": "ema"},
+    {"average": EMA(decay=0.5), "learning_rate": 0.1},
+    {"average": EMA(decay=0.0)},
     {"average": 60, "penalty": "l1", "alpha": 0.1},
     {"learning_rate": 0.01},
     {"learning_rate": 0.01, "optimizer": "lion", "alpha": 0.3},

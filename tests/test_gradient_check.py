@@ -367,9 +367,9 @@ def test_fault_forgotten_penalty(estimator, directions):
 def tamper_with_backward(monkeypatch, before=None, after=None):
     backward = DeltaRule.backward
 
-    def tampered(self, layers, X, delta, gradient):
+    def tampered(self, layers, X, delta, gradient, masks=None):
         last = delta.copy()
-        backward(self, before(layers) if before else layers, X, delta, gradient)
+        backward(self, before(layers) if before else layers, X, delta, gradient, masks)
         if after:
             after(gradient, last)
 

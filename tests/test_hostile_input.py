@@ -13,6 +13,7 @@ from sklearn.linear_model import LinearRegression
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.activations import ReLU, Tanh
 from skgd.averaging import EMA, Mean
+from skgd.constraints import Box
 from skgd.gradients import Analytic, Numeric
 from skgd.losses import Focal, Huber, LogLoss
 from skgd.optimizers import LBFGS, Adam, Momentum
@@ -152,6 +153,9 @@ GOOD = [
     ("validation_fraction", np.float32(0.25)),
     ("clip_norm", np.int64(5)),
     ("clip_norm", np.float32(0.5)),
+    ("clip_value", np.float32(0.5)),
+    ("constraint", np.str_("positive")),
+    ("constraint", Box(np.float32(-0.5), np.int64(1))),
     ("max_iter", np.int64(5)),
     ("max_iter", np.uint8(5)),
     ("n_iter_no_change", np.int32(5)),

@@ -24,6 +24,7 @@ from sklearn.utils.validation import has_fit_parameter
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.activations import ACTIVATIONS
+from skgd.constraints import Box
 from skgd.gradients import GRADIENTS, Numeric
 from skgd.losses import LOSSES, Huber, losses_for
 from skgd.optimizers import LBFGS, OPTIMIZERS, Adam, Momentum
@@ -92,6 +93,7 @@ OTHER_SETTINGS = [
     for setting in (
         make(estimator, learning_rate=0.01),
         make(estimator, batch_size=None, penalty="l1", average=True),
+        make(estimator, constraint=Box(-1e3, 1e3), average="ema", clip_value=10.0),
     )
 ] + [
     MLPBackpropClassifier((10,), "tanh", direct_links=True, init="orthogonal", max_iter=100),

@@ -182,7 +182,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
             steps.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
         ),
         "terms": _group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": _group(steps.Rule, floats, floats, floats, floats, float_, int_),
+        "rule": _group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
         "state": _group(steps.State, flat, flat, flat, flat, flat),
         "space": _group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
     }

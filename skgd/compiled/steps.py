@@ -89,6 +89,8 @@ class Rule(NamedTuple):
     products: np.ndarray  # of NAdam's momenta before the step
     clip_norm: float  # inf for none
     average_after: int  # samples
+    average_decay: float  # of the weights of an average; 1 where all count alike
+    clip_value: float  # inf for none
 
 
 class Call(NamedTuple):
@@ -196,7 +198,8 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
     total = 0.0
     # Where nothing else is asked of the gradient as a whole, a chunk of it is added up and used
     # while it is in the cache.
-    whole = moved_coordinates or terms.l1.size > 0 or rule.clip_norm < math.inf
+    clipped = rule.clip_norm < math.inf or rule.clip_value < math.inf
+    whole = moved_coordinates or terms.l1.size > 0 or clipped
     at_once = kernels.optimizer != 0 and not whole
     if moved_coordinates and thread == 0:
         to_theta(state.u, theta, network, terms)
@@ -220,10 +223,10 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
                 sums[2], call_.told[5] = loss, meeting
             return
         samples += n
-        mean_of = 0
+        mean_of = 0.0
         if state.averaged.size:
             n_averaged += samples >= rule.average_after
-            mean_of = max(1, n_averaged)
+            mean_of = mass(max(1, n_averaged), rule.average_decay)
         last = start + n == rows.n
         for part in range(thread, n_parts, n_threads):
             lo, hi = size * part // n_parts, size * (part + 1) // n_parts
@@ -239,10 +242,10 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             if thread == 0:
                 pull_back(gradient, network, terms)
             meeting = wait(gate, n_threads, meeting, kernels)
-        if terms.l1.size or rule.clip_norm < math.inf:
+        if terms.l1.size or clipped:
             for part in range(thread, n_parts, n_threads):
                 lo, hi = size * part // n_parts, size * (part + 1) // n_parts
-                prepare(part, lo, hi, state.u, gradient, terms, network, space)
+                prepare(part, lo, hi, state.u, gradient, rule.clip_value, terms, network, space)
             meeting = wait(gate, n_threads, meeting, kernels)
         for part in range(n_parts):
             loss += space.losses[part, 1]
@@ -579,8 +582,9 @@ def pull_back(gradient, network, terms):
 
 
 @njit(**SUMS)
-def prepare(part, lo, hi, u, gradient, terms, network, space):
+def prepare(part, lo, hi, u, gradient, clip_value, terms, network, space):
     """The L1 term's value and pseudo-gradient (see `skgd.penalties`), and the sum of squares."""
+    most = like(gradient, clip_value)
     value, squares = 0.0, 0.0
     if terms.l1.size:
         for i in range(lo, min(hi, network.n_weights)):
@@ -590,10 +594,23 @@ def prepare(part, lo, hi, u, gradient, terms, network, space):
             signed = g + strength if w > 0 else g - strength
             gradient[i] = signed if w != 0 else softened
             space.old[i] = w
+    if clip_value < math.inf:
+        for i in range(lo, hi):
+            gradient[i] = most if gradient[i] > most else max(gradient[i], -most)
     for i in range(lo, hi):
         squares += gradient[i] * gradient[i]
     space.losses[part, 1] += terms.unit * value
     space.losses[part, 2] = squares
+
+
+@njit(**EXACT)
+def mass(n, decay):
+    """Sum of the weights of n parameters in an average (see `skgd.averaging`)."""
+    if decay == 1.0:
+        return float(n)
+    if decay == 0.0:
+        return 1.0
+    return -math.expm1(n * math.log(decay)) / (1.0 - decay)
 
 
 @njit(**EXACT)
