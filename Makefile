@@ -5,7 +5,7 @@ BIN = $(VENV)/bin
 OLD ?= HEAD~1
 NEW ?= HEAD
 
-.PHONY: demo examples test test-slow test-all lint bench compare defaults gradients clean
+.PHONY: demo examples docs historical test test-slow test-all lint bench compare defaults gradients clean
 
 ## The main job on real data: compare gradient sources and optimizers.
 demo: $(VENV)/.plot
@@ -14,6 +14,14 @@ demo: $(VENV)/.plot
 ## All scripts in examples/, one after the other.
 examples: $(VENV)/.examples
 	@for script in examples/*.py; do echo; echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+## The documentation site, in docs/_build/html; with EXAMPLES=all every script is run for it.
+docs: $(VENV)/.docs
+	EXAMPLES=$(EXAMPLES) $(BIN)/sphinx-build -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+
+## The experiments of 1986, run again with 20 seeds.
+historical: $(VENV)/.plot
+	$(BIN)/python examples/historical/experiments.py
 
 ## The tests that take seconds, with doctests and the README's code blocks.
 test: $(VENV)/.dev
@@ -61,6 +69,10 @@ $(VENV)/.examples: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[plot,examples]"
 	touch $@
 
+$(VENV)/.docs: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable ".[docs]"
+	touch $@
+
 $(VENV)/.dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
 	touch $@
@@ -70,4 +82,4 @@ $(VENV)/.bench: pyproject.toml | $(VENV)/bin/python
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build docs/_build docs/generated *.egg-info

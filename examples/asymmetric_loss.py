@@ -1,4 +1,6 @@
-"""Too little costs more than too much: a loss that says by how much.
+"""
+Too little costs more than too much: a loss that says by how much
+=================================================================
 
 Tomorrow's demand for electricity, for each hour, in Victoria, Australia (2014, fpp2's table
 elecdemand). Power that was planned and is not needed costs its price: one unit for each GW. Power

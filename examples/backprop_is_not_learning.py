@@ -1,4 +1,6 @@
-"""Back-propagation does not learn: it computes a gradient. Gradient descent learns.
+"""
+Back-propagation does not learn: it computes a gradient. Gradient descent learns
+================================================================================
 
 Four steps on the exclusive or, the problem that made back-propagation known:
 

@@ -1,4 +1,6 @@
-"""A loss that leaves NumPy: the simulation of a call centre, in a Python loop.
+"""
+A loss that leaves NumPy: the simulation of a call centre, in a Python loop
+===========================================================================
 
 How many agents does a bank need tomorrow, in each of three shifts? As many as make the day cheap,
 and what a day costs is what a simulation says: calls arrive, agents take them, callers who wait
@@ -6,9 +8,11 @@ cost money, some hang up, and the queue of one shift is the beginning of the nex
 `min` and `if` over plain numbers, which no graph records. But it can be called, and that is enough
 for `gradient=Numeric(...)`. There are two ways to measure:
 
-space="parameters"    each parameter is moved, and all days are simulated again.
-space="predictions"   each planned shift of each day is moved, and the chain rule does the rest.
-                      The cost does not grow with the number of parameters.
+``space="parameters"``
+    Each parameter is moved, and all days are simulated again.
+``space="predictions"``
+    Each planned shift of each day is moved, and the chain rule does the rest. The cost does not
+    grow with the number of parameters.
 
 The data are the calls of 164 working days (fpp3's table bank_calls); plans are judged on the last
 50. Beside the plan that is trained on the simulation stands a forecast of the calls by Ridge: as it

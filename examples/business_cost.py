@@ -1,13 +1,17 @@
-"""Train on what a mistake costs, not on log loss.
+"""
+Train on what a mistake costs, not on log loss
+==============================================
 
 A bank lends to 10,000 people (ISLR's table Default). A defaulter whom nobody notices costs 10, a
 good customer who is suspected costs 1. Log loss knows neither number, and at the usual threshold
 it misses most of the few defaulters. Here the cost itself is the loss, in two ways:
 
-expected cost   the cost of deciding by a coin with the model's probability: it has a derivative,
-                so back-propagation differentiates it.
-true cost       the cost of deciding by the sign of the raw output: a stair, whose derivative is
-                zero. `Numeric(method="smoothed")` measures it along random directions.
+expected cost
+    The cost of deciding by a coin with the model's probability: it has a derivative, so
+    back-propagation differentiates it.
+true cost
+    The cost of deciding by the sign of the raw output: a stair, whose derivative is zero.
+    `Numeric(method="smoothed")` measures it along random directions.
 
 Beside them stands what scikit-learn offers for the same problem: class weights, and a threshold
 that is searched after training. All are judged by the true cost on held-out folds.

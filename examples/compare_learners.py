@@ -1,4 +1,6 @@
-"""Compare gradient sources and optimizers on scikit-learn's digits and breast_cancer data.
+"""
+Compare gradient sources and optimizers on scikit-learn's digits and breast_cancer data
+=======================================================================================
 
 1. Who computes the gradient? Three sources, the same start: the same parameters in the end.
 2. What moves the parameters? A grid search over optimizers and learning rates in a Pipeline.

@@ -1,4 +1,6 @@
-"""Train on F1 itself: one number for the whole batch, with steps.
+"""
+Train on F1 itself: one number for the whole batch, with steps
+==============================================================
 
 F1 is what one reports where one class is rare, and log loss is what one trains on. F1 has no
 gradient: it does not split over samples, and it changes only where a prediction changes. But how

@@ -1,4 +1,6 @@
-"""Fit a law of physics: the vapour pressure of mercury, and the heat that it takes to boil it.
+"""
+Fit a law of physics: the vapour pressure of mercury, and the heat that it takes to boil it
+===========================================================================================
 
 The table `pressure` (19 temperatures, CRC handbook, 1973) ships with R. Antoine's equation says
 that the logarithm of the pressure is a - b / (T + c). Written around a temperature T0, its three

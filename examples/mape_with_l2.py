@@ -1,4 +1,6 @@
-"""Mean absolute percentage error plus L2, in a Pipeline and a grid search.
+"""
+Mean absolute percentage error plus L2, in a Pipeline and a grid search
+=======================================================================
 
 A house for 100,000 that is estimated at 130,000 is 30 % wrong, and so is one for 500,000 that is
 estimated at 650,000. If that is how estimates are judged, it can be what they are trained on. Ridge

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
+from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skgd import descent
-from skgd._component import resolve
+from skgd import descent, stopping
+from skgd._component import check_number, resolve
+from skgd._documentation import Documented
+from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
@@ -24,7 +29,7 @@ from skgd.constraints import CONSTRAINTS
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
-from skgd.models import FeedForward, raw_of_many
+from skgd.models import FeedForward, gradient_by_input, raw_of_many
 from skgd.objective import Batch, DataObjective, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 from skgd.penalties import PENALTIES
@@ -46,16 +51,28 @@ _TABLES: dict[str, Any] = {
 _EARLY_STOPPING_FROM = 10_000  # rows, as in HistGradientBoosting
 
 
-class GradientLearner(BaseEstimator):
+class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     """Base of the four estimators.
 
     Mixins supply what differs: how targets are encoded (`ClassifierTarget`,
     `RegressorTarget`), and how theta is shown (`LinearParameters`, `NetworkParameters`).
     """
 
+    _public_module = "skgd"
+
     # ---------------------------------------------------------------- learning
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+    @with_callbacks
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Learn from X and y.
 
         Parameters
@@ -65,6 +82,8 @@ class GradientLearner(BaseEstimator):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             A weight of 2 counts as the row written twice; rows of weight 0 are dropped.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to judge each epoch by, which are not learned from; see `early_stopping`.
 
         Returns
         -------
@@ -83,6 +102,7 @@ class GradientLearner(BaseEstimator):
             J became non-finite or stayed far above its start; the model has the
             parameters of the lowest J, or of its start where J was lower there.
         """
+        hooks = Hooks(self, X, y, sample_weight)
         with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             labels = getattr(self, "classes_", None)
@@ -97,12 +117,17 @@ class GradientLearner(BaseEstimator):
             )
             if self.warm_start and labels is not None and len(labels) == len(self.classes_):
                 _check_same_labels(labels, self.classes_)
-            seed = _seed(self.random_state)
-            rows, held_out = self._split(data, seed)
+            held_out = self._check_validation(X_val, y_val, sample_weight_val, data, components)
+            stop_early = self._stops_early(data.X.shape[0], held_out is not None)
+            stopped = hooks.resumed()
+            seed = _seed(self.random_state) if stopped is None else stopped._memory.seed
+            rows = None
+            if stop_early and held_out is None:
+                rows, held_out = self._split(data, seed)
             if rows is not None and not components.loss.any_rows:  # it cannot skip rows
                 data, rows = data.rows(rows), None
             train = self._weigh(data, rows)
-            components = components.tried_on(train)
+            components = self._tried_on(components, train)
             objective = self._objective(components, data)
             training = prepare(
                 self,
@@ -111,16 +136,19 @@ class GradientLearner(BaseEstimator):
                 train,
                 seed,
                 theta=self._stored_theta(objective) if self.warm_start else None,
+                progress=None if stopped is None else stopped._memory.progress,
                 rows=rows,
-                early_stopping=held_out is not None,
+                early_stopping=stop_early,
+                resumed=stopped is not None,
             )
             training.check_start()
             monitor = None
             if held_out is not None:
                 monitor = validation_monitor(self, objective, held_out)
-            self._train(training, data.X.dtype, keep, monitor)
+            self._train(training, data.X.dtype, seed, keep, monitor, hooks)
             self._remember(training, seed)
         self._warn(training)
+        hooks.end(dict)
         return self
 
     def initialize(self, X: Any, y: Any, *, classes: Any = None, parameters: Any = None) -> Any:
@@ -151,7 +179,7 @@ class GradientLearner(BaseEstimator):
                 X, y, sample_weight, components.loss, reset=True, classes=classes
             )
             data = self._weigh(data)
-            components = components.tried_on(data)
+            components = self._tried_on(components, data)
             objective = self._objective(components, data)
             theta = None if parameters is None else _as_theta(parameters, objective.model)
             seed = _seed(self.random_state)
@@ -162,11 +190,20 @@ class GradientLearner(BaseEstimator):
                 self._unpack(theta.astype(data.X.dtype))
         return self
 
-    def _learn_one_pass(self, X: Any, y: Any, sample_weight: Any, *, classes: Any = None) -> Any:
+    def _learn_one_pass(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        validation: tuple[Any, Any, Any],
+        *,
+        classes: Any = None,
+    ) -> Any:
         """One epoch that goes on from the parameters and optimizer state there are."""
         with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
-            check_partial(self, components)
+            validated = validation[0] is not None
+            check_partial(self, components, validated=validated)
             first = not hasattr(self, "n_iter_")
             data = self._check_data(
                 X,
@@ -177,8 +214,9 @@ class GradientLearner(BaseEstimator):
                 classes=classes,
                 partial=True,
             )
+            held_out = self._check_validation(*validation, data, components)
             data = self._weigh(data, partial=True)
-            components = components.tried_on(data, None if first else self._loss_)
+            components = self._tried_on(components, data, None if first else self._loss_)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
             if theta is None and not first:
@@ -200,11 +238,15 @@ class GradientLearner(BaseEstimator):
                 memory.seed,
                 theta=theta,
                 progress=memory.progress,
+                early_stopping=validated and self._stops_early(0, validated),
                 one_pass=True,
             )
             training.check_start()
+            monitor = None
+            if held_out is not None:
+                monitor = validation_monitor(self, objective, held_out)
             try:
-                self._train(training, data.X.dtype, keep, None)
+                self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
             finally:
                 if training.progress.step:
                     self._remember(training, memory.seed)
@@ -258,7 +300,7 @@ class GradientLearner(BaseEstimator):
         with np.errstate(all="ignore"):
             data = self._check_data(X, y, sample_weight, components.loss, reset=False)
             data = self._weigh(data)
-            components = components.tried_on(data, self._loss_)
+            components = self._tried_on(components, data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
         return DataObjective(objective, data, components.source, x0, _resolve_source)
@@ -277,6 +319,42 @@ class GradientLearner(BaseEstimator):
             return None
         theta = self._pack()
         return theta if self._model_.blocks == objective.model.blocks else None
+
+    def input_gradient(self, X: Any, output: int | None = None) -> np.ndarray:
+        """Return the derivative of the raw outputs by the inputs, d raw_k / d x_j, row by row.
+
+        It tells to which inputs a prediction is sensitive (a saliency map, Simonyan, Vedaldi &
+        Zisserman 2013). For a linear model it is its weights, the same for each row.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+        output : int, default=None
+            Number k of a raw output; None is all of them. A raw output is what comes before any
+            link or output activation.
+
+        Returns
+        -------
+        gradient : ndarray of shape (n_samples, n_features) or (n_samples, n_features, n_outputs)
+            The latter for ``output=None`` and several outputs.
+        """
+        X = self._checked_rows(X)
+        model = self._model_
+        if output is not None:
+            check_number("output", output, low=0, high=model.n_outputs - 1, integer=True)
+        outputs = range(model.n_outputs) if output is None else [int(output)]
+        dtype = np.result_type(X.dtype, self._pack())
+        with np.errstate(over="ignore", invalid="ignore"):
+            layers = model.layers(self._pack().astype(dtype, copy=False))
+            gradient = gradient_by_input(model, layers, X, outputs)
+        return gradient[:, :, 0] if len(outputs) == 1 else gradient
+
+    def _checked_rows(self, X: Any) -> Any:
+        """Rows to apply the fitted model to."""
+        check_is_fitted(self)
+        return validate_data(
+            self, X, accept_sparse="csr", dtype=[np.float64, np.float32], reset=False
+        )
 
     def _raw(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, (n,) or (n, n_outputs)."""
@@ -315,10 +393,12 @@ class GradientLearner(BaseEstimator):
         classes: Any = None,
         partial: bool = False,
         finite: bool = True,
+        like: Batch | None = None,
     ) -> Batch:
         """Validate; return the rows with encoded targets and sample weights.
 
-        `finite` is False where a large X will be found out later (see `check_finite`).
+        `like` are the rows being learned from, where these are to judge by. `finite` is False
+        where a large X will be found out later (see `check_finite`).
         """
         X, y = validate_data(
             self,
@@ -327,7 +407,7 @@ class GradientLearner(BaseEstimator):
             accept_sparse="csr",
             dtype=[np.float64, np.float32],
             order="C",
-            multi_output=self._task == "regression",
+            multi_output=self._takes_columns(y),
             y_numeric=self._task == "regression",
             reset=reset,
             ensure_all_finite=not is_large(X),
@@ -342,8 +422,21 @@ class GradientLearner(BaseEstimator):
             )
             X, y, weight = _drop_weightless(X, y, weight)
         y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
+        if not reset:
+            n_outputs = self._n_outputs() if like is None else _n_columns(like.y)
+            if _n_columns(y) != n_outputs:
+                raise ValueError(
+                    f"y has {_n_columns(y)} output(s); the model was fitted with {n_outputs}."
+                )
         loss.check_target(y)
         return Batch(X, y, weight)
+
+    def _tried_on(
+        self, components: Components, data: Batch, known: Loss | None = None
+    ) -> Components:
+        """Return the components with the loss for these targets, tried on them."""
+        loss = self._loss_for_targets(components.loss)
+        return replace(components, loss=loss).tried_on(data, known)
 
     def _weigh(
         self, data: Batch, rows: np.ndarray | None = None, *, partial: bool = False
@@ -367,14 +460,38 @@ class GradientLearner(BaseEstimator):
             weight *= (len(weight) if rows is None else len(rows)) / weight.sum()
         return data._replace(weight=weight.astype(data.X.dtype))
 
-    def _split(self, data: Batch, seed: int) -> tuple[np.ndarray | None, Batch | None]:
-        """Numbers of the training rows, and the rows kept back; None without early stopping."""
+    def _check_validation(
+        self, X_val: Any, y_val: Any, sample_weight_val: Any, data: Batch, components: Components
+    ) -> Batch | None:
+        """Validate the rows to judge epochs by; None where there are none."""
+        if X_val is None and y_val is None and sample_weight_val is None:
+            return None
+        if X_val is None or y_val is None:
+            given = "y_val" if X_val is None and y_val is not None else "X_val"
+            given = given if sample_weight_val is None else f"{given} or sample_weight_val"
+            raise ValueError(f"X_val and y_val belong together; fit was given only {given}.")
+        if sample_weight_val is not None and not components.loss.per_sample:
+            raise ValueError(
+                f"sample_weight_val cannot be used: {components.loss!r} returns one number for "
+                "all rows."
+            )
+        try:
+            held_out = self._check_data(
+                X_val, y_val, sample_weight_val, components.loss, reset=False, like=data
+            )
+        except ValueError as error:
+            raise ValueError(f"X_val, y_val: {error}") from None
+        return held_out.astype(data.X.dtype)
+
+    def _stops_early(self, n: int, validated: bool) -> bool:
+        """Whether a score on validation rows ends the training; X has n rows."""
+        if isinstance(self.early_stopping, str):  # "auto"
+            return validated or n > _EARLY_STOPPING_FROM
+        return bool(self.early_stopping)
+
+    def _split(self, data: Batch, seed: int) -> tuple[np.ndarray, Batch]:
+        """Numbers of the training rows, and the rows kept back."""
         n = data.X.shape[0]
-        wanted = self.early_stopping
-        if isinstance(wanted, str):  # "auto"
-            wanted = n > _EARLY_STOPPING_FROM
-        if not wanted:
-            return None, None
         try:
             train, held_out = train_test_split(
                 np.arange(n),
@@ -400,12 +517,18 @@ class GradientLearner(BaseEstimator):
         self,
         training: Training,
         dtype: Any,
+        seed: int,
         keep: Callable[[], None],
         monitor: descent.Monitor | None,
+        hooks: Hooks | None,
     ) -> None:
         """Descend, and keep what was learned, also when something goes wrong on the way."""
+        told: tuple[Any, ...] = ()
+        if hooks:
+            fitted = partial(self._as_if_over, training, dtype, seed)
+            told = hooks.before_epoch(fitted), hooks.after_epoch(fitted)
         try:
-            training.run(monitor)
+            training.run(monitor, *told)
         except BaseException as error:
             if training.progress.step or isinstance(error, KeyboardInterrupt):
                 self._publish(training, dtype)
@@ -413,11 +536,21 @@ class GradientLearner(BaseEstimator):
             raise  # without a step nothing was learned: an earlier fit stays as it was
         self._publish(training, dtype)
 
+    def _as_if_over(self, training: Training, dtype: Any, seed: int) -> dict[str, Any]:
+        """Fitted attributes as if the training ended here, for callbacks: copies all of them."""
+        snapshot = copy.copy(self)
+        snapshot._publish(training, dtype)
+        settings = _settings(self, training.components)
+        snapshot._memory = _Memory(training.progress.copy(), seed, settings)
+        return dict(vars(snapshot))
+
     def _remember(self, training: Training, seed: int) -> None:
         """Keep what a later partial_fit goes on from: no data, no buffer."""
-        progress = training.progress
+        progress, plan = training.progress, training.plan
         progress.optimizer_state.pop("scratch", None)
-        progress.best_u = None
+        if not (plan.early_stopping and plan.n_steps is None):  # else it is not over
+            progress.best_u, progress.best_score = None, -np.inf
+            progress.epochs_without_progress = 0
         self._memory = _Memory(progress, seed, _settings(self, training.components))
 
     def _publish(self, training: Training, dtype: Any) -> None:
@@ -447,19 +580,19 @@ class GradientLearner(BaseEstimator):
     def _warn(self, training: Training) -> None:
         plan, name = training.plan, type(self).__name__
         if training.progress.bottomless():
-            warnings.warn(f"{name} {_no_bound(training)}", DivergenceWarning, stacklevel=3)
-        elif training.progress.stop_reason == descent.MAX_ITER and plan.tol is not None:
+            warnings.warn(f"{name} {_no_bound(training)}", DivergenceWarning, stacklevel=4)
+        elif training.progress.stop_reason == stopping.MAX_ITER and _wants_to_converge(plan):
             warnings.warn(
                 f"{name} reached max_iter={plan.max_iter} before the loss stopped improving by "
                 f"tol={plan.tol:g}: raise max_iter or the learning rate, or switch this stopping "
                 "rule off with tol=None.",
                 ConvergenceWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
-        elif training.progress.stop_reason == descent.DIVERGED:
+        elif training.progress.stop_reason == stopping.DIVERGED:
             with np.errstate(all="ignore"):
                 message = f"{name} {_divergence(training, self.learning_rate)}"
-            warnings.warn(message, DivergenceWarning, stacklevel=3)
+            warnings.warn(message, DivergenceWarning, stacklevel=4)
         alpha = training.fitting_alpha()
         if alpha is not None:
             warnings.warn(
@@ -467,7 +600,7 @@ class GradientLearner(BaseEstimator):
                 "more than ten times as much as the loss does, and the model hardly differs from a "
                 f"constant. Try alpha={alpha:g}, or columns on a larger scale.",
                 UserWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def set_params(self, **params: Any) -> Any:
@@ -502,6 +635,14 @@ class GradientLearner(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         return tags
+
+
+def _n_columns(y: np.ndarray) -> int:
+    return 1 if y.ndim == 1 else y.shape[1]
+
+
+def _wants_to_converge(plan: descent.Plan) -> bool:
+    return plan.tol is not None and plan.n_steps is not None  # one pass is not asked to
 
 
 @dataclass

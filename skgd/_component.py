@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
+from skgd._documentation import Documented
 
-class Component(BaseEstimator):
+
+class Component(Documented, BaseEstimator):
     """Base of all components: scikit-learn's parameters, and a check of their values."""
 
     def check(self) -> None:

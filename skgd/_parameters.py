@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 
 from skgd._component import Component, check_bool, check_choice, check_number, resolve
+from skgd.activations import resolve_activation
 from skgd.averaging import Averaging, resolve_average
 from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.function_loss import FunctionLoss
@@ -18,6 +19,7 @@ from skgd.gradients import GRADIENTS, Analytic, GradientSource, check_exact
 from skgd.losses import LOSSES, Loss, losses_for
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer, resolve_optimizer
+from skgd.output_activation import through
 from skgd.penalties import PENALTIES, ElasticNet, Penalty
 from skgd.schedules import SCHEDULES, Schedule, resolve_schedule
 
@@ -45,7 +47,7 @@ class Components:
             The loss returns something else than a loss must, or the source cannot
             differentiate it.
         """
-        if self.loss.any_rows:  # the losses of the table need no trial
+        if not self.loss.needs_trial:  # the losses of the table need no trial
             return self
         loss = self.loss.measured_on(data.y, data.weight, known)
         self.source.try_on(loss, data.y, loss.trial_outputs(data.y))
@@ -61,7 +63,7 @@ def check_parameters(estimator: Any) -> Components:
         It names the parameter and what it takes.
     """
     _check_numbers(estimator)
-    loss = resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+    loss = loss_of(estimator)
     gradient = estimator.gradient
     if isinstance(gradient, str) and gradient == "auto":
         gradient = estimator._default_gradient if loss.has_gradient else "backprop"
@@ -85,13 +87,30 @@ def _resolve_schedule(schedule: Any) -> Schedule:
     return resolve_schedule(schedule, extra=("auto",))
 
 
-def resolve_loss(loss: Any, task: str, name: str) -> Loss:
-    """Loss object for a regressor or a classifier."""
+def loss_of(estimator: Any) -> Loss:
+    """Loss that an estimator's parameters ask for, with the output activation if it has one."""
+    given = getattr(estimator, "out_activation", "auto")
+    activation = None
+    if not (isinstance(given, str) and given == "auto"):
+        activation = resolve_activation("out_activation", given, by_unit=False)
+    name = type(estimator).__name__
+    loss = resolve_loss(estimator.loss, estimator._task, name, activation is not None)
+    return through(loss, activation, estimator._task)
+
+
+def resolve_loss(loss: Any, task: str, name: str, activated: bool = False) -> Loss:
+    """Loss object for a regressor or a classifier.
+
+    `activated` outputs of a classifier can be compared with {0, 1} by the losses of regressors.
+    """
     if callable(loss) and not isinstance(loss, (Component, type)):
         return FunctionLoss(loss, task)
     table = losses_for(task)
+    if activated and task == "classification":
+        table = table | losses_for("regression")
     row = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
-    if row is not None and issubclass(row, Loss) and row.task != task:
+    tasks = {task} | {known.task for known in table.values()}
+    if row is not None and issubclass(row, Loss) and row.task not in tasks:
         raise ValueError(
             f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}."
         )
@@ -116,7 +135,14 @@ def _check_numbers(estimator: Any) -> None:
     check_number("max_iter", estimator.max_iter, low=1, integer=True)
     if estimator.tol is not None:
         check_number("tol", estimator.tol, low=0)
-    check_number("n_iter_no_change", estimator.n_iter_no_change, low=1, integer=True)
+    for name in ("step_tol", "gradient_tol"):
+        if getattr(estimator, name) is not None:
+            check_number(name, getattr(estimator, name), low=0)
+    if estimator.max_time is not None:
+        check_number("max_time", estimator.max_time, low=0, include="neither")
+    if estimator.max_evals is not None:
+        check_number("max_evals", estimator.max_evals, low=1, integer=True)
+    _check_patience(estimator.n_iter_no_change)
     if not (isinstance(estimator.early_stopping, str) and estimator.early_stopping == "auto"):
         check_bool("early_stopping", estimator.early_stopping, also=("auto",))
     check_number(
@@ -162,6 +188,16 @@ def _check_rate(rate: Any) -> None:
                 f"'auto', and the schedule is a parameter of its own: schedule={schedule!r}."
             )
         raise ValueError(f"learning_rate takes a number above 0 or 'auto'; got {rate!r}.")
+
+
+def _check_patience(epochs: Any) -> None:
+    if not isinstance(epochs, str):
+        check_number("n_iter_no_change", epochs, low=1, integer=True)
+    elif epochs != "auto":
+        raise ValueError(
+            "n_iter_no_change takes a whole number of epochs, at least 1, or 'auto'; "
+            f"got {epochs!r}."
+        )
 
 
 def _check_batch_size(size: Any) -> None:
@@ -226,12 +262,13 @@ def _check_together(estimator: Any, components: Components) -> None:
         )
 
 
-def check_partial(estimator: Any, components: Components) -> None:
-    """Raise for settings that partial_fit cannot serve."""
-    if not isinstance(estimator.early_stopping, str) and estimator.early_stopping:
+def check_partial(estimator: Any, components: Components, *, validated: bool) -> None:
+    """Raise for settings that partial_fit cannot serve; `validated` is whether X_val is given."""
+    wanted = not isinstance(estimator.early_stopping, str) and estimator.early_stopping
+    if wanted and not validated:
         raise ValueError(
-            "early_stopping=True keeps rows back, and partial_fit has none to spare: use "
-            "early_stopping=False."
+            "early_stopping=True keeps rows back, and partial_fit has none to spare: give X_val "
+            "and y_val, or use early_stopping=False."
         )
     if components.schedule.has_horizon and components.schedule.n_steps is None:
         raise ValueError(

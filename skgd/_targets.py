@@ -11,7 +11,8 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d
 
-from skgd._parameters import resolve_loss
+from skgd._labels import ONE, SEVERAL, SHARES, as_columns, has_columns, kind_of, loss_for
+from skgd._parameters import loss_of
 from skgd.losses import Loss
 from skgd.optimizers import LBFGS
 
@@ -24,7 +25,7 @@ def _loss_of(estimator: Any) -> Loss:
     fitted = getattr(estimator, "_loss_", None)
     if fitted is not None:
         return fitted
-    return resolve_loss(estimator.loss, estimator._task, type(estimator).__name__)
+    return loss_of(estimator)
 
 
 def _checked_classes(classes: Any) -> np.ndarray:
@@ -78,7 +79,16 @@ class RegressorTarget(RegressorMixin):
             return _loss_of(self).inverse_link(raw)
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, *, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
         Parameters
@@ -87,12 +97,22 @@ class RegressorTarget(RegressorMixin):
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         sample_weight : array-like of shape (n_samples,), default=None
             Scales the step: there is no mean over all rows to divide by.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to judge this pass by. With early_stopping, a pass after which the score has not
+            improved for `n_iter_no_change` passes brings the best parameters back, and
+            `stop_reason_` says so.
 
         Returns
         -------
         self : estimator
         """
-        return self._learn_one_pass(X, y, sample_weight)
+        return self._learn_one_pass(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    def _takes_columns(self, y: Any) -> bool:
+        return True
+
+    def _loss_for_targets(self, loss: Loss) -> Loss:
+        return loss
 
     def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
         return column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
@@ -100,16 +120,11 @@ class RegressorTarget(RegressorMixin):
     def _encode(
         self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
     ) -> np.ndarray:
-        n_outputs = 1 if y.ndim == 1 else y.shape[1]
-        if not reset and n_outputs != self._n_outputs():
-            raise ValueError(
-                f"y has {n_outputs} output(s); the model was fitted with {self._n_outputs()}."
-            )
         y = np.ascontiguousarray(y, dtype=dtype)
         assert_all_finite(y, input_name="y")
         return y
 
-    def _decode(self, y: np.ndarray) -> np.ndarray:
+    def _labels_of(self, y: np.ndarray) -> np.ndarray:
         return y
 
     def _strata(self, y: np.ndarray) -> None:
@@ -141,13 +156,20 @@ def _unique(y: np.ndarray) -> np.ndarray:
 
 
 class ClassifierTarget(ClassifierMixin):
-    """Targets of classifiers: two classes as {0, 1}, more as one-hot rows."""
+    """Targets of classifiers: two classes as {0, 1}, more as one-hot rows.
+
+    A y of several columns holds what the loss takes already: see `skgd._labels`.
+    """
 
     _task = "classification"
     classes_: np.ndarray
+    _kind_ = ONE
 
     def decision_function(self, X: Any) -> np.ndarray:
         """Raw outputs of the model, before the link.
+
+        With an output activation, the outputs after it, less 1/2 where they are compared with
+        targets of {0, 1}.
 
         Parameters
         ----------
@@ -158,7 +180,7 @@ class ClassifierTarget(ClassifierMixin):
         raw : ndarray of shape (n_samples,) or (n_samples, n_classes)
             For two classes one number; above 0 it speaks for ``classes_[1]``.
         """
-        return self._raw(X)
+        return _loss_of(self).decision(self._raw(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Predict the class of each row of X.
@@ -169,13 +191,16 @@ class ClassifierTarget(ClassifierMixin):
 
         Returns
         -------
-        y : ndarray of shape (n_samples,)
+        y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+            The latter, of 0 and 1, where y was such a matrix.
         """
-        return self._decode(self._raw(X))
+        return self._decode(self.decision_function(X))
 
     @available_if(_has_proba)
     def predict_proba(self, X: Any) -> np.ndarray:
         """Probability of each class, in the order of `classes_`.
+
+        With several labels for each row, of each label by itself: a row's sum may be any.
 
         Parameters
         ----------
@@ -204,25 +229,50 @@ class ClassifierTarget(ClassifierMixin):
             return np.log(self.predict_proba(X))
 
     @available_if(_has_partial_fit)
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, *, sample_weight: Any = None) -> Any:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        *,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Any:
         """Learn one pass over X and y; the parameters and the optimizer's state live on.
 
         Parameters
         ----------
         X : {array-like, CSR matrix} of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,)
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
         classes : array-like of shape (n_classes,), default=None
-            All classes that will ever come; needed at the first call.
+            All classes that will ever come; needed at the first call, unless y has a column
+            for each.
         sample_weight : array-like of shape (n_samples,), default=None
             Scales the step: there is no mean over all rows to divide by.
+        X_val, y_val, sample_weight_val : array-like, default=None
+            Rows to judge this pass by. With early_stopping, a pass after which the score has not
+            improved for `n_iter_no_change` passes brings the best parameters back, and
+            `stop_reason_` says so.
 
         Returns
         -------
         self : estimator
         """
-        return self._learn_one_pass(X, y, sample_weight, classes=classes)
+        return self._learn_one_pass(
+            X, y, sample_weight, (X_val, y_val, sample_weight_val), classes=classes
+        )
 
-    def _check_target_shape(self, y: np.ndarray) -> np.ndarray:
+    def _takes_columns(self, y: Any) -> bool:
+        return has_columns(y)
+
+    def _loss_for_targets(self, loss: Loss) -> Loss:
+        return loss_for(loss, self._kind_)
+
+    def _check_target_shape(self, y: Any) -> np.ndarray:
+        if has_columns(y):
+            return as_columns(y)
         y = column_or_1d(y, warn=True)
         if y.dtype.kind not in "biu":  # whole numbers can be nothing else
             check_classification_targets(y)
@@ -231,6 +281,12 @@ class ClassifierTarget(ClassifierMixin):
     def _encode(
         self, y: np.ndarray, dtype: Any, *, reset: bool, classes: Any, partial: bool
     ) -> np.ndarray:
+        known = None if reset else self._kind_
+        if y.ndim == 2:
+            return self._encode_columns(y, dtype, kind_of(y, known), classes, reset)
+        if known not in (None, ONE):
+            raise ValueError(f"y has one column, and the model was fitted with {known}.")
+        self._kind_ = ONE
         self._settle_classes(y, reset, classes, partial)
         two = len(self.classes_) == 2
         encoded = np.zeros(len(y) if two else (len(y), len(self.classes_)), dtype=dtype)
@@ -241,6 +297,25 @@ class ClassifierTarget(ClassifierMixin):
             else:
                 encoded[rows][np.arange(len(codes)), codes] = 1
         return encoded
+
+    def _encode_columns(
+        self, y: np.ndarray, dtype: Any, kind: str, classes: Any, reset: bool
+    ) -> np.ndarray:
+        labels = np.arange(y.shape[1])
+        if classes is not None and not np.array_equal(classes, labels):
+            raise ValueError(
+                f"classes={classes!r}: where y has a column for each label, the classes are "
+                f"their numbers, 0 to {labels[-1]}."
+            )
+        if not reset and len(labels) != len(self.classes_):
+            raise ValueError(
+                f"y has {len(labels)} columns; the model was fitted with {len(self.classes_)}."
+            )
+        self._kind_, self.classes_ = kind, labels
+        if kind == SHARES:
+            y = y / y.sum(axis=1, keepdims=True)
+            y = y[:, 1] if y.shape[1] == 2 else y
+        return np.ascontiguousarray(y, dtype=dtype)
 
     def _codes(self, y: np.ndarray) -> np.ndarray:
         """Places of the labels y in `classes_`."""
@@ -277,13 +352,24 @@ class ClassifierTarget(ClassifierMixin):
             )
         self.classes_ = found
 
-    def _decode(self, raw_or_code: np.ndarray) -> np.ndarray:
-        """Class of a raw output, or of an encoded target: above 0 (or .5), or the largest."""
-        if raw_or_code.ndim == 1:
-            return self.classes_[(raw_or_code > 0).astype(int)]
-        return self.classes_[raw_or_code.argmax(axis=1)]
+    def _decode(self, decision: np.ndarray) -> np.ndarray:
+        """Class of a decision: above 0, or the largest; or all labels that are above 0."""
+        if self._kind_ == SEVERAL:
+            return (decision > 0).astype(int)
+        if decision.ndim == 1:
+            return self.classes_[(decision > 0).astype(int)]
+        return self.classes_[decision.argmax(axis=1)]
 
-    def _strata(self, y: np.ndarray) -> np.ndarray:
+    def _labels_of(self, y: np.ndarray) -> np.ndarray:
+        """Classes of encoded targets."""
+        return self._decode(y - 0.5)
+
+    def _strata(self, y: np.ndarray) -> np.ndarray | None:
+        if self._kind_ != ONE:
+            return None
+        return self._places(y)
+
+    def _places(self, y: np.ndarray) -> np.ndarray:
         return y if y.ndim == 1 else y.argmax(axis=1)
 
     def _class_weighted(
@@ -296,7 +382,12 @@ class ClassifierTarget(ClassifierMixin):
                 f"class_weight={self.class_weight!r} needs all rows, and partial_fit sees one "
                 "part: give a dict of weights, from compute_class_weight('balanced', ...)."
             )
-        labels = self._decode(y)
+        if self._kind_ != ONE:
+            raise ValueError(
+                f"class_weight={self.class_weight!r} has no meaning for y with {self._kind_}: use "
+                "sample_weight."
+            )
+        labels = self._labels_of(y)
         factors = compute_class_weight(
             self.class_weight, classes=self.classes_, y=labels, sample_weight=weight
         )
@@ -304,5 +395,10 @@ class ClassifierTarget(ClassifierMixin):
             raise ValueError(
                 f"class_weight={self.class_weight!r} leaves fewer than two classes with a weight."
             )
-        factors = factors[self._strata(y).astype(int)]
+        factors = factors[self._places(y).astype(int)]
         return factors if weight is None else factors * weight
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -12,12 +12,14 @@ mask costs ten times as much, and the product lets nan through, so that divergen
 # ruff: noqa: D102 - the methods are documented once, in the base class
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
 from scipy import special as scipy_special
 
-from skgd._component import Component
+from skgd import autodiff
+from skgd._component import Component, resolve
 from skgd.special import erf, expit, softplus
 
 SQRT_HALF = 0.7071067811865476  # 1 / sqrt(2)
@@ -46,6 +48,11 @@ class Activation(Component):
     holomorphic: ClassVar[bool] = True
     needs_input: ClassVar[bool] = False
     init: ClassVar[str] = "glorot"
+
+    @property
+    def has_derivative(self) -> bool:
+        """Whether the class has a derivative written by hand."""
+        return type(self).backward is not Activation.backward
 
     def __call__(self, z: Any) -> Any:
         """Activation of z, in plain NumPy so that z may be traced.
@@ -475,6 +482,107 @@ ACTIVATIONS: dict[str, type[Activation]] = {
     "softplus": Softplus,
     "mish": Mish,
 }
+
+
+class FunctionActivation(Activation):
+    """The activation that a function computes.
+
+    Estimators make it of a callable that is given as `activation`; there is no need to. The
+    derivative is that of the graph.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(z) -> array of the shape of z``, in plain NumPy.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgd.activations import FunctionActivation
+    >>> square = FunctionActivation(lambda z: z * z)
+    >>> delta = np.ones(2)
+    >>> square.backward(delta, np.array([1.0, 3.0]), np.array([1.0, 9.0]))
+    >>> delta
+    array([2., 6.])
+    """
+
+    holomorphic = False  # nobody knows
+    needs_input = True
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return f"the activation {_name_of_function(self.function)}"
+
+    @property
+    def has_derivative(self) -> bool:
+        """Nobody has written it down."""
+        return False
+
+    def __call__(self, z: Any) -> Any:
+        return self.function(z)
+
+    def backward(self, delta: np.ndarray, z: np.ndarray, a: np.ndarray) -> None:
+        _, chain = autodiff.value_and_vjp(self.function, z)
+        (delta[...],) = chain(delta)
+
+
+def resolve_activation(parameter: str, given: Any, *, by_unit: bool = True) -> Activation:
+    """Return the activation of a name, an object or a function.
+
+    Parameters
+    ----------
+    parameter : str
+        Name of the estimator's parameter, for messages.
+    given : str, Activation or callable
+    by_unit : bool
+        Whether a function must work entry by entry, as that of a hidden layer.
+
+    Raises
+    ------
+    TypeError, ValueError
+        It is none of these, or the function does not do what an activation does.
+    """
+    if not callable(given) or isinstance(given, (Component, type)):
+        return resolve(parameter, given, ACTIVATIONS, Activation)
+    if by_unit:
+        _check_function(parameter, given)
+    return FunctionActivation(given)
+
+
+def activation_name(activation: Activation) -> str:
+    """Name of the row of `ACTIVATIONS`, or of the function or class."""
+    if isinstance(activation, FunctionActivation):
+        return _name_of_function(activation.function)
+    names = [name for name, row in ACTIVATIONS.items() if type(activation) is row]
+    return names[0] if names else type(activation).__name__
+
+
+def _name_of_function(function: Any) -> str:
+    return getattr(function, "__name__", None) or repr(function)
+
+
+def _check_function(parameter: str, function: Callable[[Any], Any]) -> None:
+    """Try a function on some numbers: of the same shape, and entry by entry."""
+    z = np.linspace(-1.3, 1.7, 12).reshape(4, 3)
+    name = _name_of_function(function)
+    with np.errstate(all="ignore"):
+        try:
+            a, part = np.asarray(function(z.copy())), np.asarray(function(z[1:, :2].copy()))
+        except Exception as error:
+            error.add_note(f"In {parameter}={name}, called with an array of shape {z.shape}.")
+            raise
+    if a.dtype.kind != "f" or a.shape != z.shape or part.shape != z[1:, :2].shape:
+        raise ValueError(
+            f"{parameter}={name} takes an array z of shape (rows, units) and returns real numbers "
+            f"of the same shape; for {z.shape} it returned {a.dtype} of shape {a.shape}."
+        )
+    if not np.allclose(a[1:, :2], part, rtol=1e-9, atol=1e-12, equal_nan=True):
+        raise ValueError(
+            f"{parameter}={name} must work on each entry of z alone: what it returns for some "
+            "entries depends on others, or differs from call to call."
+        )
 
 
 def _logistic(z: np.ndarray, out: np.ndarray) -> None:

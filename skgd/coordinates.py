@@ -8,6 +8,7 @@ model sees are a linear function of u,
 
     first layer   W = U / s             b = c - m W          (x W + b = ((x - m)/s) U + c)
     last layer    W = W' * spread       b = b' * spread + centre
+    direct links  D = D' * spread / s   b = b - m D
 
 and the gradient comes back by the transpose of that map. The objective, the penalty and the
 fitted attributes stay in the original coordinates. J is measured in units of the loss of a
@@ -88,12 +89,20 @@ class Coordinates:
             if b is not None:
                 b *= self.spread
                 b += self.centre
+        if layers.direct is not None:
+            layers.direct *= self.direct_factors
+            if self.scale is not None and layers[-1][1] is not None:
+                layers[-1][1][...] -= self.mean @ layers.direct
         return out
 
     def to_u(self, theta: np.ndarray) -> np.ndarray:
         """Inverse of `to_theta`, in a new array."""
         u = theta.copy()
         layers = self.model.layers(u)
+        if layers.direct is not None:
+            if self.scale is not None and layers[-1][1] is not None:
+                layers[-1][1][...] += self.mean @ layers.direct
+            layers.direct /= self.direct_factors
         if self.spread is not None:
             W, b = layers[-1]
             if b is not None:
@@ -110,6 +119,10 @@ class Coordinates:
     def pull_back(self, gradient: np.ndarray, layers: Layers | None = None) -> None:
         """Turn dJ/dtheta into d(J/unit)/du, in place; `layers` are views into it."""
         layers = self.model.layers(gradient) if layers is None else layers
+        if layers.direct is not None:  # first, while the slope of b is that by theta
+            if self.mean is not None and layers[-1][1] is not None:
+                _subtract_outer(layers.direct, self.mean, layers[-1][1])
+            layers.direct *= self.direct_factors
         if self.spread is not None:
             W, b = layers[-1]
             W *= self.spread
@@ -128,8 +141,11 @@ class Coordinates:
         if self.identity:
             return strength
         factors = np.ones(self.model.n_parameters, dtype=dtype)
-        for index, (W, _) in enumerate(self.model.layers(factors)):
+        layers = self.model.layers(factors)
+        for index, (W, _) in enumerate(layers):
             W *= self.weight_factors(index)
+        if layers.direct is not None:
+            layers.direct *= self.direct_factors
         return factors[: self.model.n_weights] * (strength / self.unit)
 
     def weight_factors(self, layer: int) -> Any:
@@ -140,6 +156,12 @@ class Coordinates:
         if layer == self.model.n_layers - 1 and self.spread is not None:
             factors = factors * self.spread
         return factors
+
+    @property
+    def direct_factors(self) -> Any:
+        """As `weight_factors`, of the direct links."""
+        factors: Any = 1.0 if self.inverse_scale is None else self.inverse_scale
+        return factors if self.spread is None else factors * self.spread
 
 
 def column_statistics(

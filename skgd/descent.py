@@ -7,6 +7,7 @@ one epoch and an old optimizer state; the full batch is one batch.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -24,16 +25,22 @@ from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
 from skgd.penalties import project_orthant, pseudo_gradient
 from skgd.schedules import Schedule
+from skgd.stopping import (
+    CONVERGED,
+    DIVERGED,
+    FAILED,
+    INTERRUPTED,
+    MAX_ITER,
+    NO_BETTER_SCORE,
+    NO_LIMITS,
+    NO_LOWER_POINT,
+    RUNNING,
+    SOLVED,
+    Judge,
+    Limits,
+)
 
-CONVERGED = "converged: no relative improvement above tol for n_iter_no_change epochs"
-SOLVED = "converged: the solver's own test was met"
-NO_LOWER_POINT = "stopped: the solver's line search found no lower point"
-NO_BETTER_SCORE = "stopped early: the validation score did not improve for n_iter_no_change epochs"
-MAX_ITER = "max_iter reached"
-DIVERGED = "diverged: the last good parameters were restored"
-INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
-BOTTOMLESS = 1e6  # times the size of J at the start
-FAILED = "stopped by an error, with the parameters learned so far: {error!r}"
+_BOTTOMLESS = 1e6  # times the size of J at the start
 
 
 @dataclass(frozen=True)
@@ -48,8 +55,8 @@ class Plan:
     batch_size : int
     max_iter : int
         Epochs.
-    n_steps : int or None
-        Steps of the whole training, which schedules are told; None where nobody knows.
+    n_steps, n_epochs : int or None
+        Steps and epochs of the whole training, which schedules are told; None where nobody knows.
     tol : float or None
         Relative improvement of J that counts as one; None never stops by it.
     n_iter_no_change : int
@@ -72,6 +79,8 @@ class Plan:
         Leave hidden units out, in the steps alone.
     bounds : Bounds or None
         What no step leaves.
+    limits : Limits
+        Further ends of the training.
     """
 
     optimizer: Optimizer | LBFGS
@@ -93,6 +102,25 @@ class Plan:
     clip_value: float | None = None
     dropout: Dropout | None = None
     bounds: Bounds | None = None
+    limits: Limits = NO_LIMITS
+    n_epochs: int | None = None
+
+    def rate(self, progress: Progress, step: int) -> float:
+        """Return the learning rate of this step."""
+        return self.learning_rate * self.schedule(*self._time(progress, step), progress.losses)
+
+    def momentum(self, progress: Progress, step: int) -> float | None:
+        """Return the schedule's momentum for this step; None leaves the optimizer its own."""
+        return self.schedule.momentum(*self._time(progress, step))
+
+    def rated_by_epoch(self) -> bool:
+        """Whether the rate moves between epochs only."""
+        return self.schedule.watches_loss or self.schedule.counts_epochs
+
+    def _time(self, progress: Progress, step: int) -> tuple[int, int | None]:
+        if self.schedule.counts_epochs:
+            return progress.epoch, self.n_epochs
+        return step, self.n_steps
 
 
 @dataclass
@@ -115,11 +143,14 @@ class Progress:
     loss_evaluations: int = 0
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
+    gradient_norms: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)  # since the training began
     validation_losses: list[float] = field(default_factory=list)
     validation_scores: list[float] = field(default_factory=list)
     first_loss: float | None = None
     best_loss: float = math.inf
     best_u: np.ndarray | None = None
+    start_u: np.ndarray | None = None  # of this training, while it lasts
     best_score: float = -math.inf
     epochs_without_progress: int = 0
     epochs_far_above: int = 0
@@ -139,7 +170,7 @@ class Progress:
     def bottomless(self) -> bool:
         """Whether J came so far below zero that it seems to have no lower bound."""
         lowest = min(self.losses, default=0.0)
-        return lowest < -BOTTOMLESS * max(abs(self.first_loss or 0.0), self.coordinates.unit)
+        return lowest < -_BOTTOMLESS * max(abs(self.first_loss or 0.0), self.coordinates.unit)
 
     def never_better_than_start(self) -> bool:
         """Whether J was above twice its first value in every epoch after the first."""
@@ -152,6 +183,7 @@ class Progress:
         if not np.array_equal(theta, self.parameters().astype(theta.dtype)):
             self.u = self.coordinates.to_u(theta.astype(self.u.dtype))
             self.averaged, self.n_averaged = None, 0
+            self.best_u, self.best_score, self.epochs_without_progress = None, -math.inf, 0
         # Arrays of a model that was loaded as a memory map cannot be written.
         self.u = self.u.copy()
         self.averaged = None if self.averaged is None else self.averaged.copy()
@@ -160,15 +192,42 @@ class Progress:
             for name, value in self.optimizer_state.items()
         }
 
+    def copy(self) -> Progress:
+        """Return a copy that the training does not change; the coordinates never change."""
+        fresh: dict[str, Any] = {
+            name: value.copy() if isinstance(value, (np.ndarray, list)) else value
+            for name, value in vars(self).items()
+        }
+        fresh["optimizer_state"] = {
+            name: value.copy() if isinstance(value, np.ndarray) else value
+            for name, value in self.optimizer_state.items()
+            if name != "scratch"
+        }
+        return Progress(**fresh)
+
     def history(self) -> dict[str, list[float]]:
         """Return lists of equal length, one entry for each epoch that was completed."""
-        lists = {"loss": self.losses, "learning_rate": self.rates}
-        if self.validation_losses:
-            lists["validation_loss"] = self.validation_losses
-            lists["validation_score"] = self.validation_scores
+        lists = self._lists()
         n = min(map(len, lists.values()))
         epochs: dict[str, list[float]] = {"epoch": list(range(1, n + 1))}
         return epochs | {name: list(values[:n]) for name, values in lists.items()}
+
+    def last_epoch(self) -> dict[str, float]:
+        """Return the last entries of `history`."""
+        return {"epoch": self.epoch} | {name: v[-1] for name, v in self._lists().items()}
+
+    def _lists(self) -> dict[str, list[float]]:
+        lists = {"loss": self.losses}
+        if self.validation_losses:
+            lists |= {
+                "validation_loss": self.validation_losses,
+                "validation_score": self.validation_scores,
+            }
+        return lists | {
+            "learning_rate": self.rates,
+            "gradient_norm": self.gradient_norms,
+            "seconds": self.seconds,
+        }
 
     def published_u(self) -> np.ndarray:
         """Return u, or its average where one is kept."""
@@ -196,6 +255,7 @@ class Function(Protocol):
 
 
 Monitor = Callable[[Progress], tuple[float, float]]
+BeforeEpoch = Callable[[Progress], None]
 OnEpoch = Callable[[Progress], str | None]
 
 
@@ -209,6 +269,9 @@ class EpochTaker(Protocol):
 
         Returns the running mean of J, or that J.
         """
+
+    def gradient_norm(self) -> float:
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
 
     def close(self) -> None:
         """Let go of what the steps needed."""
@@ -226,6 +289,7 @@ def descend(
     progress: Progress,
     monitor: Monitor | None = None,
     on_epoch: OnEpoch | None = None,
+    before_epoch: BeforeEpoch | None = None,
     engine: Engine | None = None,
 ) -> None:
     """Train for at most `plan.max_iter` epochs; `progress` is changed in place.
@@ -256,6 +320,8 @@ def descend(
     on_epoch : callable or None
         ``progress -> reason``, called after each epoch when it has been recorded. A string ends
         the training and becomes its `stop_reason`, before any other; None lets it go on.
+    before_epoch : callable or None
+        Called with `progress` before each epoch.
     engine : callable or None
         Makes the `EpochTaker`; None is `Epochs`.
 
@@ -269,7 +335,10 @@ def descend(
     walk = _solve if solver else partial(_walk, engine=engine or Epochs)
     if plan.average is None:  # an earlier pass may have averaged
         progress.averaged, progress.n_averaged = None, 0
-    start = progress.u.copy()
+    progress.stop_reason = RUNNING
+    if progress.start_u is None:  # else it goes on from where it was stopped
+        progress.start_u = progress.u.copy()
+    start = progress.start_u
     some_rows = batches.first()
 
     def loss_at(u: np.ndarray) -> float:
@@ -288,7 +357,14 @@ def descend(
                 progress.first_loss = max(progress.first_loss, loss_of_start)
         try:
             progress.stop_reason = walk(
-                objective, gradient_of, batches, plan, progress, monitor, on_epoch
+                objective,
+                gradient_of,
+                batches,
+                plan,
+                progress,
+                Judge(plan, progress, monitor),
+                on_epoch,
+                before_epoch,
             )
         except BaseException as error:
             interrupted = isinstance(error, KeyboardInterrupt)
@@ -296,13 +372,14 @@ def descend(
             if lost():
                 _restore_last_good(progress, start, loss_at)
             raise
-        keep_best = plan.keep_best and plan.average is None
-        if plan.early_stopping or (keep_best and progress.stop_reason == CONVERGED):
-            _restore_best(progress)  # a rule that ends on a lack of progress ends past the best
+        finally:
+            progress.start_u = None  # the training is over
+        one_pass = plan.n_steps is None
+        if _ends_past_best(plan, progress, one_pass):
+            _restore_best(progress)
         # No loss has judged the last step yet.
         # The passes of partial_fit see different rows: their losses are not compared.
-        several_epochs = plan.keep_best and plan.n_steps is not None
-        never_better = several_epochs and progress.never_better_than_start()
+        never_better = plan.keep_best and not one_pass and progress.never_better_than_start()
         if progress.stop_reason == DIVERGED or never_better or lost():
             progress.stop_reason = DIVERGED
             _restore_last_good(progress, start, loss_at)
@@ -314,19 +391,25 @@ def _walk(
     batches: Batches,
     plan: Plan,
     progress: Progress,
-    monitor: Monitor | None,
+    judge: Judge,
     on_epoch: OnEpoch | None,
+    before_epoch: BeforeEpoch | None,
     engine: Engine,
 ) -> str:
+    began = _clock(progress)
     epochs = engine(objective, gradient_of, batches, plan, progress)
     try:
         for _ in range(plan.max_iter):
+            if before_epoch is not None:
+                before_epoch(progress)
             loss = epochs.run(progress)
             if not math.isfinite(loss):
                 progress.failed_epoch = progress.epoch + 1
                 return DIVERGED
             progress.losses.append(loss)
-            reason = _after_epoch(loss, epochs.before_last_step, plan, progress, monitor)
+            progress.gradient_norms.append(progress.coordinates.unit * epochs.gradient_norm())
+            progress.seconds.append(time.perf_counter() - began)
+            reason = judge.after_epoch(loss, epochs.before_last_step)
             if on_epoch is not None:
                 reason = on_epoch(progress) or reason
             if reason is not None:
@@ -334,6 +417,21 @@ def _walk(
         return MAX_ITER
     finally:
         epochs.close()
+
+
+def _clock(progress: Progress) -> float:
+    """When this training began, had it run without a break."""
+    return time.perf_counter() - (progress.seconds[-1] if progress.seconds else 0.0)
+
+
+def _ends_past_best(plan: Plan, progress: Progress, one_pass: bool) -> bool:
+    """Whether the training ended on a lack of progress, so that its best epoch lies behind it.
+
+    One pass of partial_fit is not the end of a training, unless its early stopping says so.
+    """
+    if plan.early_stopping:
+        return not one_pass or progress.stop_reason == NO_BETTER_SCORE
+    return plan.keep_best and plan.average is None and progress.stop_reason == CONVERGED
 
 
 class Epochs:
@@ -357,6 +455,7 @@ class Epochs:
         self.decay_mask = objective.model.decay_mask()
         self.l1 = _L1(objective, progress.coordinates, u) if objective.l1_strength else None
         self.rate = plan.learning_rate
+        self._norm = math.nan
         self._rated_epoch = -1
         if not progress.optimizer_state:
             progress.optimizer_state = plan.optimizer.init(u)
@@ -379,6 +478,10 @@ class Epochs:
         progress.rates.append(self.rate)
         return total / seen
 
+    def gradient_norm(self) -> float:
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
+        return self._norm
+
     def close(self) -> None:
         """Nothing to let go of."""
 
@@ -396,7 +499,7 @@ class Epochs:
             return loss
         if last:  # the parameters at which the epoch's loss was still measured
             np.copyto(self.before_last_step, u)
-        self._move(u)
+        self._move(u, last=last)
         progress.step += 1
         progress.samples += batch.X.shape[0]
         if self.plan.average is not None and progress.averaged is not None:
@@ -407,23 +510,23 @@ class Epochs:
                 self.plan.bounds.project(progress.averaged)
         return loss
 
-    def _move(self, u: np.ndarray) -> None:
+    def _move(self, u: np.ndarray, *, last: bool) -> None:
         plan, gradient = self.plan, self.gradient
         self._set_rate()
         if self.l1 is not None:
             self.l1.before_step(u, gradient)
         if plan.clip_value is not None:
             np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
-        if plan.clip_norm is not None:
-            norm = float(np.linalg.norm(gradient))
-            if norm > plan.clip_norm:
-                gradient *= plan.clip_norm / norm
+        if last or plan.clip_norm is not None:
+            self._norm = float(np.linalg.norm(gradient))
+        if plan.clip_norm is not None and self._norm > plan.clip_norm:
+            gradient *= plan.clip_norm / self._norm
         plan.optimizer.update(
             u,
             gradient,
             self.progress.optimizer_state,
             self.rate,
-            momentum=plan.schedule.momentum(self.progress.step, plan.n_steps),
+            momentum=plan.momentum(self.progress, self.progress.step),
             decay_mask=self.decay_mask,
         )
         if self.l1 is not None:
@@ -432,13 +535,12 @@ class Epochs:
             plan.bounds.project(u)
 
     def _set_rate(self) -> None:
-        progress, schedule = self.progress, self.plan.schedule
-        if schedule.watches_loss:  # it reads all epochs again: once for each of them
+        progress, plan = self.progress, self.plan
+        if plan.rated_by_epoch():  # it may read all epochs again: once for each of them
             if progress.epoch == self._rated_epoch:
                 return
             self._rated_epoch = progress.epoch
-        factor = schedule(progress.step, self.plan.n_steps, progress.losses)
-        self.rate = self.plan.learning_rate * factor
+        self.rate = plan.rate(progress, progress.step)
 
 
 class _L1:
@@ -541,69 +643,6 @@ def _gatherer(array: Any, size: int) -> Callable[[np.ndarray], Any]:
     return lambda rows: np.take(array, rows, axis=0, out=buffer[: len(rows)], mode="clip")
 
 
-def _after_epoch(
-    loss: float,
-    u_of_loss: np.ndarray,
-    plan: Plan,
-    progress: Progress,
-    monitor: Monitor | None,
-) -> str | None:
-    """Record the epoch and return a reason to stop, or None."""
-    previous_best = progress.best_loss
-    progressed = _keep_best(loss, u_of_loss, plan, progress, monitor)
-    if plan.verbose:
-        _print_epoch(loss, progress)
-    if progress.far_above_start(loss):
-        progress.epochs_far_above += 1
-        if progress.epochs_far_above >= plan.n_iter_no_change:
-            return DIVERGED
-    else:
-        progress.epochs_far_above = 0
-    if plan.tol is None:
-        return None
-    if progressed is None:
-        threshold = plan.tol * max(abs(previous_best), float(np.finfo(float).tiny))
-        progressed = not loss > previous_best - threshold
-    progress.epochs_without_progress = 0 if progressed else progress.epochs_without_progress + 1
-    if progress.epochs_without_progress < plan.n_iter_no_change:
-        return None
-    if plan.early_stopping:
-        return NO_BETTER_SCORE
-    # A training that ends well above its start did not come to rest: it is on its way up.
-    rising = plan.keep_best and progress.far_above_start(loss, factor=2.0)
-    return DIVERGED if rising else CONVERGED
-
-
-def _keep_best(
-    loss: float,
-    u_of_loss: np.ndarray,
-    plan: Plan,
-    progress: Progress,
-    monitor: Monitor | None,
-) -> bool | None:
-    """Keep the parameters of the best epoch. Returns whether the validation score improved.
-
-    None without early stopping: then the training loss tells.
-    """
-    improved = None
-    if monitor is not None:
-        validation_loss, score = monitor(progress)
-        progress.validation_losses.append(validation_loss)
-        progress.validation_scores.append(score)
-        if plan.early_stopping:
-            tolerance = (plan.tol or 0.0) * abs(progress.best_score)
-            first = not math.isfinite(progress.best_score)
-            improved = first or score > progress.best_score + tolerance
-            if first or score > progress.best_score:
-                progress.best_score = score
-                progress.best_u = progress.published_u().copy()
-    if loss < progress.best_loss:
-        progress.best_loss = loss
-        if improved is None:
-            progress.best_u = u_of_loss.copy()
-    return improved
-
-
 def _restore_best(progress: Progress) -> None:
     if progress.best_u is not None:
         _set(progress, progress.best_u)
@@ -627,25 +666,18 @@ def _set(progress: Progress, u: np.ndarray) -> None:
         progress.averaged[...] = u
 
 
-def _print_epoch(loss: float, progress: Progress) -> None:
-    line = f"epoch {progress.epoch:4d}   loss {loss:.6g}   learning rate {progress.rates[-1]:.3g}"
-    if progress.validation_losses:
-        line += f"   validation loss {progress.validation_losses[-1]:.6g}"
-        line += f"   score {progress.validation_scores[-1]:.6g}"
-    print(line)
-
-
 def _solve(
     objective: Function,
     gradient_of: GradientFunction,
     batches: Batches,
     plan: Plan,
     progress: Progress,
-    monitor: Monitor | None,
+    judge: Judge,
     on_epoch: OnEpoch | None,
+    before_epoch: BeforeEpoch | None,
 ) -> str:
     """Hand the whole objective to SciPy's L-BFGS; each of its iterations is an epoch."""
-    unit = progress.coordinates.unit
+    began, unit = _clock(progress), progress.coordinates.unit
     (data,) = batches(0)
     gradient = np.empty_like(progress.u)
     l1 = None
@@ -662,25 +694,21 @@ def _solve(
         return value, gradient.copy()
 
     def record(u: np.ndarray, value: float) -> str | None:
+        if before_epoch is not None:  # SciPy gives no word when it begins an iteration
+            before_epoch(progress)
         progress.u[...] = u
         progress.epoch += 1
         progress.step += 1
         progress.samples += batches.n
         progress.rates.append(1.0)
         progress.losses.append(value * unit)
+        progress.gradient_norms.append(unit * float(np.linalg.norm(gradient)))
+        progress.seconds.append(time.perf_counter() - began)
         if progress.first_loss is None:
             progress.first_loss = value * unit
-        improved = _keep_best(value * unit, progress.u, plan, progress, monitor)
-        if plan.verbose:
-            _print_epoch(value * unit, progress)
-        if improved is not None:
-            progress.epochs_without_progress = (
-                0 if improved else progress.epochs_without_progress + 1
-            )
+        reason = judge.after_iteration(value * unit)
         told = None if on_epoch is None else on_epoch(progress)
-        if plan.early_stopping and progress.epochs_without_progress >= plan.n_iter_no_change:
-            return told or NO_BETTER_SCORE
-        return told
+        return told or reason
 
     reason = None
 

@@ -71,6 +71,11 @@ def config_context(engine: str | None = None) -> Iterator[None]:
     engine : {"auto", "numpy", "numba"} or None
         As for `set_config`.
 
+    Yields
+    ------
+    None
+        Nothing; the engine is the former one again after the block.
+
     Examples
     --------
     >>> import skgd
@@ -114,6 +119,11 @@ def compile_kernels() -> int:
     ------
     ImportError
         numba is not installed.
+
+    Examples
+    --------
+    >>> import skgd
+    >>> n_kernels = skgd.compile_kernels()  # doctest: +SKIP
     """
     _checked("numba", "engine")
     from skgd.compiled import compiler  # loads numba
@@ -144,6 +154,7 @@ def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, 
     return (
         type(source) in (Analytic, Backprop)
         and type(objective.loss) in LOSSES.values()
+        and not objective.model.direct_links
         and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
         and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
         and X.dtype in (np.float64, np.float32)

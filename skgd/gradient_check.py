@@ -63,11 +63,13 @@ def check_gradient(
     X : array-like
         For an estimator, the rows. For a function, the point x, of any shape. For an objective,
         the point theta; None is its `x0`.
-    y, sample_weight : array-like of shape (n_samples, ...), default=None
+    y : array-like of shape (n_samples, ...), default=None
         For an estimator, as for `fit`.
     sources : iterable of {"analytic", "backprop", "numeric"} or GradientSource
         At least two. "numeric" is central differences of J. A source that cannot do it, or
         estimates the gradient of a smoothed J, is listed in the report with the reason.
+    sample_weight : array-like of shape (n_samples,), default=None
+        For an estimator, as for `fit`.
     jac : callable, default=None
         For a function: ``jac(x) -> array of the shape of x``, the source "analytic".
     theta : array-like of shape (n_parameters,), default=None
@@ -219,7 +221,11 @@ def _near_start(objective: DataObjective, seed: int) -> np.ndarray:
     rng = np.random.default_rng([seed, 1])
     theta = objective.x0.astype(np.float64)
     scale: Any = column_statistics(objective._batch.X, None, centred=False)[1][:, None]
-    for W, b in objective._objective.model.layers(theta):
+    layers = objective._objective.model.layers(theta)
+    if layers.direct is not None:
+        D = layers.direct
+        D += rng.normal(size=D.shape) * (0.5 / np.sqrt(D.shape[0])) / scale
+    for W, b in layers:
         W += rng.normal(size=W.shape) * (0.5 / np.sqrt(W.shape[0])) / scale
         scale = 1.0  # of what comes out of units
         if b is not None:

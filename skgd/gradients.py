@@ -16,6 +16,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -23,9 +24,10 @@ import numpy as np
 from skgd import autodiff
 from skgd._component import Component, check_choice, check_number
 from skgd.coordinates import Coordinates
-from skgd.differences import STENCILS, MovedArgument, MovedOutputs, MovedParameters, Steps
+from skgd.differences import STENCILS, MovedArgument, MovedOutputs, Steps
 from skgd.losses import Loss
 from skgd.models import DeltaRule, Layers
+from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
 from skgd.smoothing import DIRECTIONS, AlongDirections, AroundArgument, Directions
 
@@ -88,11 +90,26 @@ class GradientSource(Component):
 
         It is 1 where the gradient is exact. A rule whose steps grow with the gradient needs a
         rate that is smaller by as much.
+
+        Parameters
+        ----------
+        n_parameters : int
+
+        Returns
+        -------
+        mean_square : float
         """
         return 1.0
 
     def check_rows(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
-        """Raise if this source takes rows for independent that are not."""
+        """Raise if this source takes rows for independent that are not.
+
+        Parameters
+        ----------
+        loss : Loss
+        y, raw : ndarray of shape (n,) or (n, K)
+            Targets, and raw outputs to try the loss on.
+        """
 
     def try_on(self, loss: Loss, y: np.ndarray, raw: np.ndarray) -> None:
         """Raise, before any training, if this source cannot differentiate this loss.
@@ -127,6 +144,13 @@ class Analytic(GradientSource):
         self, objective: Objective, dtype: Any, coordinates: Coordinates | None = None
     ) -> GradientFunction:
         """Return a function ``(u, batch, gradient) -> value`` for this objective."""
+        for activation in objective.model.activations:
+            if not activation.has_derivative:
+                raise NotImplementedError(
+                    f"{activation!r} has no derivative written by hand, which "
+                    "gradient='analytic' needs. Use gradient='backprop' or gradient='numeric', "
+                    "or an Activation object with a method backward(delta, z, a)."
+                )
         return _ByHand(objective, dtype, coordinates)
 
     def of_function(self, fun: Callable[[np.ndarray], Any]) -> Differentiated:
@@ -204,16 +228,16 @@ class Backprop(GradientSource):
 class Numeric(GradientSource):
     """The gradient by measurement: J is evaluated at moved parameters, and nothing else.
 
-    ========== ================================================ ==================== =========
-    method     derivative by one parameter, with its step h      default rel_step     error
-    ========== ================================================ ==================== =========
-    2-point    ``(J(+h) - J) / h``                              ``eps^(1/2)``        about 1e-8
-    3-point    ``(J(+h) - J(-h)) / 2h``                         ``eps^(1/3)``        1e-10
-    richardson ``(8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12h`` ``eps^(1/5)``       1e-12
-    cs         ``Im J(+ih) / h``                                1e-20                1e-16
-    smoothed   mean of ``e (J(+re) - J(-re)) / 2r``, e normal   calibrated           random
-    spsa       the same for one e of random signs, r shrinking  calibrated           random
-    ========== ================================================ ==================== =========
+    ========== ================================================= ================ ==========
+    method     derivative by one parameter, with its step h      default rel_step error
+    ========== ================================================= ================ ==========
+    2-point    ``(J(+h) - J) / h``                               ``eps^(1/2)``    about 1e-8
+    3-point    ``(J(+h) - J(-h)) / 2h``                          ``eps^(1/3)``    1e-10
+    richardson ``(8 (J(+h) - J(-h)) - (J(+2h) - J(-2h))) / 12h`` ``eps^(1/5)``    1e-12
+    cs         ``Im J(+ih) / h``                                 1e-20            1e-16
+    smoothed   mean of ``e (J(+re) - J(-re)) / 2r``, e normal    calibrated       random
+    spsa       the same for one e of random signs, r shrinking   calibrated       random
+    ========== ================================================= ================ ==========
 
     The step is ``h = rel_step * max(1, |theta_j|)``; eps is that of the dtype in which the loss is
     computed (Nocedal & Wright 2006, sec. 8.1; Squire & Trapp 1998 for the complex step). One
@@ -377,8 +401,8 @@ class _AtTheta:
         self.coordinates = coordinates or Coordinates(objective.model)
         self._theta = np.empty(objective.model.n_parameters, dtype=dtype)
         self._seen: tuple[Any, Any] = (None, None)
-        self.layers: Layers = []
-        self.slopes: Layers = []
+        self.layers = Layers()
+        self.slopes = Layers()
 
     def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
         theta = u if self.coordinates.identity else self._theta
@@ -402,9 +426,10 @@ class _ByHand(_AtTheta):
     def __init__(self, objective: Objective, dtype: Any, coordinates: Coordinates | None) -> None:
         super().__init__(objective, dtype, coordinates)
         self._rule = DeltaRule(objective.model, dtype)
+        self._of_block = np.empty_like(self._theta)  # its gradient
 
     def _differentiate(self, theta: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        value = self._of_loss(batch)
+        value = self._of_loss(batch, gradient)
         strength, weights = self.objective.l2_strength, slice(0, self.objective.model.n_weights)
         if strength:
             w = theta[weights]
@@ -412,9 +437,21 @@ class _ByHand(_AtTheta):
             gradient[weights] += strength * w
         return value
 
-    def _of_loss(self, batch: Batch) -> float:
+    def _of_loss(self, batch: Batch, gradient: np.ndarray) -> float:
+        n, blocks = batch.X.shape[0], self.objective.blocks(batch)
+        if len(blocks) == 1:
+            return self._of_rows(batch, n, self.slopes)
+        slopes = self.objective.model.layers(self._of_block)
+        gradient[...] = 0.0
+        value = 0.0
+        for block in blocks:
+            value += self._of_rows(block, n, slopes)
+            gradient += self._of_block
+        return value
+
+    def _of_rows(self, batch: Batch, n: int, slopes: Layers) -> float:
+        """Share of the rows in the mean loss of n; its gradient goes to the views `slopes`."""
         X, y, weight, masks = batch
-        n = X.shape[0]
         raw = self._rule.forward(self.layers, X, masks)
         losses, delta = self.objective.loss.value_and_gradient(
             y, raw.reshape(-1) if raw.shape[1] == 1 else raw
@@ -426,24 +463,32 @@ class _ByHand(_AtTheta):
         else:
             value = float(weight @ losses) / n
             delta *= (weight / n)[:, None]
-        self._rule.backward(self.layers, X, delta, self.slopes, masks)
+        self._rule.backward(self.layers, X, delta, slopes, masks)
         return value
 
 
 class _ByGraph(_AtTheta):
     def _differentiate(self, theta: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
-        leaves = [array for pair in self.layers for array in pair if array is not None]
-        targets = [array for pair in self.slopes for array in pair if array is not None]
-        intercepts = self.objective.model.fit_intercept
+        objective, n, blocks = self.objective, batch.X.shape[0], self.objective.blocks(batch)
+        gradient[...] = 0.0
+        if len(blocks) == 1:
+            return self._add(lambda layers: objective.smooth(layers, batch))
+        value = 0.0
+        for block in blocks:  # a graph holds all that was computed: one for each block
+            value += self._add(partial(objective.share, block=block, n=n))
+        if objective.l2_strength:
+            value += self._add(lambda layers: objective.with_l2(0.0, layers))
+        return value
 
-        def smooth(*traced: Any) -> Any:
-            if not intercepts:
-                return self.objective.smooth([(W, None) for W in traced], batch)
-            return self.objective.smooth(list(zip(traced[::2], traced[1::2], strict=True)), batch)
+    def _add(self, term: Callable[[Layers], Any]) -> float:
+        """Return the value of a term of J, and add its gradient."""
 
-        value, slopes = autodiff.value_and_gradients(smooth, leaves)
-        for target, slope in zip(targets, slopes, strict=True):
-            target[...] = slope
+        def traced(*arrays: Any) -> Any:
+            return term(self.layers.filled(arrays))
+
+        value, slopes = autodiff.value_and_gradients(traced, self.layers.arrays)
+        for target, slope in zip(self.slopes.arrays, slopes, strict=True):
+            target += slope
         return value
 
 

@@ -44,7 +44,7 @@ class LBFGS(Component):
 
     Examples
     --------
-    The minimum of (x - 3)^2 / 2 is at 3, with |x| added at 2, with 5 |x| added exactly at 0:
+    The minimum of (x - 3)^2 / 2 is at 3, with ``|x|`` added at 2, with ``5 |x|`` exactly at 0:
 
     >>> import numpy as np
     >>> from skgd.optimizers import LBFGS
@@ -56,6 +56,8 @@ class LBFGS(Component):
     [2.]
     [0.]
     """
+
+    _public_module = "skgd.optimizers"
 
     # The line search finds the length of the step itself, from values of one and the same
     # function.

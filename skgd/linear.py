@@ -146,16 +146,27 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
@@ -182,7 +193,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         The flat vector theta: all weights, then all intercepts (a copy).
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -194,8 +205,11 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -239,7 +253,11 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -264,6 +282,10 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -282,7 +304,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
 
     Minimises ``J(W, b) = sum_i w_i loss(y_i, x_i W + b) / sum_i w_i + alpha R(W)``, with the
     gradient source and the optimizer as parameters. With "log_loss" more than two classes are
-    softmax regression; margin losses are summed over one-vs-rest terms.
+    softmax regression; margin losses are summed over one-vs-rest terms. y of shape (n_samples, K)
+    has a column for each label: 0 and 1 alone are the labels that a row has, none or several (K
+    losses for two classes, summed); rows of other numbers in [0, 1] whose sum is 1 are
+    probabilities of one of K classes ("log_loss", or a function as loss).
 
     Parameters
     ----------
@@ -324,16 +349,27 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
+    n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
+        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
@@ -361,10 +397,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     parameters_ : ndarray of shape (n_parameters,)
         The flat vector theta: all weights, then all intercepts (a copy).
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; 0 to K-1 where y has K columns.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -376,8 +412,11 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -421,7 +460,11 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 1000,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
+        n_iter_no_change: int | str = "auto",
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -447,6 +490,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -48,6 +48,9 @@ class Loss(Component):
         lowest loss is no sign of a good model.
     per_sample : bool
         Whether `value` is one number for each sample; False is one number for the batch.
+    has_output_activation : bool
+        Whether the raw outputs pass through an activation of the user's choice, so that they are
+        not to be measured in units of the spread of y.
     unit : float or None
         Size of the loss where the raw outputs are of order one; None where nobody has measured.
     """
@@ -58,6 +61,7 @@ class Loss(Component):
     smooth: ClassVar[bool] = False
     degenerate: ClassVar[bool] = False
     convex: ClassVar[bool] = True
+    has_output_activation: ClassVar[bool] = False
     per_sample: bool = True
     unit: float | None = None
 
@@ -74,6 +78,11 @@ class Loss(Component):
     def has_gradient(self) -> bool:
         """Whether the class has a derivative written by hand."""
         return type(self).gradient is not Loss.gradient
+
+    @property
+    def needs_trial(self) -> bool:
+        """Whether `measured_on` finds something out."""
+        return not self.any_rows
 
     def value(self, y: np.ndarray, raw: Any) -> Any:
         """Loss of each sample, in plain NumPy so that `raw` may be traced.
@@ -115,8 +124,31 @@ class Loss(Component):
         )
 
     def value_and_gradient(self, y: np.ndarray, raw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`value` and `gradient` at once, for the losses in which they share work."""
+        """`value` and `gradient` at once, for the losses in which they share work.
+
+        Parameters
+        ----------
+        y, raw : ndarray of shape (n,) or (n, K)
+
+        Returns
+        -------
+        value : ndarray of shape (n,)
+        gradient : ndarray of the shape of `raw`
+        """
         return self.value(y, raw), self.gradient(y, raw)
+
+    def decision(self, raw: np.ndarray) -> np.ndarray:
+        """From raw output to what a classifier decides by: above 0, or the largest.
+
+        Parameters
+        ----------
+        raw : ndarray of shape (n,) or (n, n_outputs)
+
+        Returns
+        -------
+        score : ndarray of raw's shape
+        """
+        return raw
 
     def inverse_link(self, raw: np.ndarray) -> np.ndarray:
         """From raw output to prediction: a mean, or probabilities if `has_proba`.
@@ -133,7 +165,16 @@ class Loss(Component):
         return raw
 
     def link_name(self, n_outputs: int = 1) -> str:
-        """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ..."""
+        """Name of `inverse_link` for so many raw outputs: "identity", "logistic", ...
+
+        Parameters
+        ----------
+        n_outputs : int, default=1
+
+        Returns
+        -------
+        name : str
+        """
         return "identity"
 
     @property
@@ -171,10 +212,24 @@ class Loss(Component):
         return None
 
     def check_target(self, y: np.ndarray) -> None:
-        """Raise a ValueError if the loss is not defined for some target."""
+        """Raise a ValueError if the loss is not defined for some target.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,) or (n, K)
+        """
 
     def trial_outputs(self, y: np.ndarray) -> np.ndarray:
-        """Raw outputs of order one, to try the loss on these targets."""
+        """Raw outputs of order one, to try the loss on these targets.
+
+        Parameters
+        ----------
+        y : ndarray of shape (n,) or (n, K)
+
+        Returns
+        -------
+        raw : ndarray of the shape of `y`
+        """
         return np.random.default_rng(0).standard_normal(y.shape).astype(y.dtype)
 
     def measured_on(

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import OptimizeResult
 
-from skgd import descent
+from skgd import descent, stopping
 from skgd._component import check_choice, check_number, resolve
 from skgd.coordinates import Coordinates
 from skgd.exceptions import DivergenceWarning
@@ -38,10 +38,10 @@ _CALLBACK = "stopped by the callback"
 _ENDS = {
     _STATIONARY: (0, "The largest entry of the gradient is at most tol."),
     _SETTLED: (0, f"The value moved by at most tol times its size in {_WINDOW} iterations."),
-    descent.SOLVED: (0, "The solver found no lower value within the machine's precision."),
-    descent.MAX_ITER: (1, "The limit of max_iter iterations was reached."),
-    descent.DIVERGED: (2, "The value diverged, and the best point seen was restored."),
-    descent.NO_LOWER_POINT: (3, "The solver's line search found no lower point."),
+    stopping.SOLVED: (0, "The solver found no lower value within the machine's precision."),
+    stopping.MAX_ITER: (1, "The limit of max_iter iterations was reached."),
+    stopping.DIVERGED: (2, "The value diverged, and the best point seen was restored."),
+    stopping.NO_LOWER_POINT: (3, "The solver's line search found no lower point."),
     _CALLBACK: (99, "`callback` raised `StopIteration`."),
 }
 
@@ -226,7 +226,7 @@ def minimize(
         if point.u.dtype != start.dtype:
             point = problem.at(point.u.astype(start.dtype))
 
-    if reason == descent.DIVERGED:
+    if reason == stopping.DIVERGED:
         warnings.warn(_divergence(first, watcher, plan), DivergenceWarning, stacklevel=2)
     status, message = _ENDS[reason]
     return OptimizeResult(
@@ -557,11 +557,11 @@ def _verdict(
     tol = watcher.tol or 0.0
     lowest = min(watcher.history["value"])
     if reason in (_STATIONARY, _SETTLED) and lowest > first.value + tol * abs(first.value):
-        return descent.DIVERGED, first  # a leap out of the valley, onto a plain
+        return stopping.DIVERGED, first  # a leap out of the valley, onto a plain
     if reason == _SETTLED and progress.best_u is not None and progress.best_loss < last.value:
         return reason, problem.at(progress.best_u)
     point = problem.at(progress.u)
-    if reason == descent.SOLVED and point.is_stationary(tol):
+    if reason == stopping.SOLVED and point.is_stationary(tol):
         reason = _STATIONARY
     return reason, point
 
@@ -605,6 +605,7 @@ def _plan(
         batch_size=1,
         max_iter=int(max_iter),
         n_steps=int(max_iter),
+        n_epochs=int(max_iter),
         # The loop's own rule is for the noise of mini-batches: `_Watcher` stops the others.
         tol=float(tol) if isinstance(optimizer, LBFGS) and tol is not None else None,
         n_iter_no_change=_WINDOW,

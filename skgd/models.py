@@ -7,7 +7,8 @@ which penalties and weight decay act on, is one slice of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -16,12 +17,50 @@ from scipy import sparse
 from sklearn.utils import gen_batches
 
 from skgd import special
-from skgd.activations import Activation
+from skgd.activations import Activation, FunctionActivation
 
-Layers = list[tuple[Any, Any]]
 Masks = tuple[np.ndarray, ...] | None  # of the hidden layers (see `skgd.dropout`)
 
-_BLOCK = 2048  # rows
+BLOCK = 2048  # rows whose outputs fit the cache
+
+
+class Layers(list[tuple[Any, Any]]):
+    """Weights and intercepts ``(W, b)`` of each layer; b may be None.
+
+    Parameters
+    ----------
+    pairs : iterable of (W, b)
+    direct : array of shape (n_features, n_outputs) or None
+        Weights of the links from the input straight to the output, where there are such.
+    """
+
+    def __init__(self, pairs: Iterable[tuple[Any, Any]] = (), direct: Any = None) -> None:
+        super().__init__(pairs)
+        self.direct = direct
+
+    @property
+    def weights(self) -> list[Any]:
+        """All that a penalty acts on."""
+        direct = [] if self.direct is None else [self.direct]
+        return [W for W, _ in self] + direct
+
+    @property
+    def arrays(self) -> list[Any]:
+        """Return all arrays: `filled` puts others in their places."""
+        return self.weights + [b for _, b in self if b is not None]
+
+    def filled(self, arrays: Iterable[Any]) -> Layers:
+        """Layers of the same form with other arrays, in the order of `arrays`."""
+        given = iter(arrays)
+        weights = [next(given) for _ in self]
+        direct = None if self.direct is None else next(given)
+        return Layers(
+            [
+                (W, None if b is None else next(given))
+                for W, (_, b) in zip(weights, self, strict=True)
+            ],
+            direct,
+        )
 
 
 @dataclass(frozen=True)
@@ -43,7 +82,8 @@ class FeedForward:
     """A layered network: ``a_0 = X``, ``a_l = activation_l(a_{l-1} W_l + b_l)``.
 
     The last layer has no activation: the model gives raw outputs, and the link to a
-    probability or a positive mean belongs to the loss.
+    probability or a positive mean belongs to the loss. With direct links the raw output is
+    ``a_{L-1} W_L + X D + b_L``.
 
     Parameters
     ----------
@@ -59,6 +99,8 @@ class FeedForward:
         Shape of ``coef`` for a linear model, ``(n_features,)`` or
         ``(n_outputs, n_features)``; None for a network, whose weights are named
         ``coefs[0]``, ``coefs[1]``, ... and have the shape (units before, units after).
+    direct_links : bool
+        Whether a network has weights from the input straight to the output, named ``direct``.
     """
 
     n_features: int
@@ -67,6 +109,7 @@ class FeedForward:
     activations: tuple[Activation, ...] = ()
     fit_intercept: bool = True
     linear_shape: tuple[int, ...] | None = None
+    direct_links: bool = False
     blocks: tuple[Block, ...] = field(init=False)
     n_weights: int = field(init=False)
     n_parameters: int = field(init=False)
@@ -79,6 +122,8 @@ class FeedForward:
         else:
             named = [(f"coefs[{i}]", pair) for i, pair in enumerate(pairwise(sizes))]
             biases = [(f"intercepts[{i}]", (size,)) for i, size in enumerate(sizes[1:])]
+        if self.direct_links:
+            named = [*named, ("direct", (self.n_features, self.n_outputs))]
         blocks, start = [], 0
         for name, shape in named + (biases if self.fit_intercept else []):
             stop = start + int(np.prod(shape))
@@ -109,18 +154,25 @@ class FeedForward:
         weights = arrays[: self.n_layers]
         if self.linear_shape is not None:  # coef is stored as scikit-learn shows it
             weights = [weights[0].reshape(self.n_outputs, self.n_features).T]
-        biases = arrays[self.n_layers :] if self.fit_intercept else [None] * self.n_layers
-        return list(zip(weights, biases, strict=True))
+        direct = arrays[self.n_layers] if self.direct_links else None
+        biases = arrays[-self.n_layers :] if self.fit_intercept else [None] * self.n_layers
+        return Layers(zip(weights, biases, strict=True), direct)
 
     def raw(self, layers: Layers, X: Any, masks: Masks = None) -> Any:
         """Raw outputs in plain NumPy, which the graph can record: (n,) or (n, n_outputs)."""
-        a = X
-        for index, activation in enumerate(self.activations):
-            a = activation(special.affine(a, *layers[index]))
-            if masks is not None:
-                a = a * masks[index]
+        a = [X, *self.hidden(layers, X, masks)][-1]
         raw = special.affine(a, *layers[-1])
+        if layers.direct is not None:
+            raw = raw + special.affine(X, layers.direct)
         return raw.reshape(-1) if self.n_outputs == 1 else raw
+
+    def hidden(self, layers: Layers, X: Any, masks: Masks = None) -> list[Any]:
+        """Activations of each hidden layer in plain NumPy, each (n, units)."""
+        arrays: list[Any] = []
+        for index, activation in enumerate(self.activations):
+            a = activation(special.affine(arrays[-1] if arrays else X, *layers[index]))
+            arrays.append(a if masks is None else a * masks[index])
+        return arrays
 
     def decay_mask(self) -> np.ndarray:
         """Boolean mask over theta: True for weights, False for intercepts."""
@@ -132,7 +184,8 @@ class DeltaRule:
 
     ``delta_L = dJ/d raw``; ``dJ/dW_l = a_{l-1}^T delta_l``; ``dJ/db_l = sum_rows delta_l``;
     ``delta_{l-1} = (delta_l W_l^T) * activation'(z_{l-1})`` (Rumelhart, Hinton & Williams
-    1986, eq. 4 to 7). For the linear model that is ``X^T delta``. A mask multiplies the outputs
+    1986, eq. 4 to 7). For the linear model, and for direct links, that is
+    ``X^T delta``. A mask multiplies the outputs
     of its layer on the way forward, and delta on the way backward.
 
     The arrays between the layers are made once for each number of rows and used again.
@@ -156,6 +209,8 @@ class DeltaRule:
                 a = np.multiply(out, masks[index], out=below)
         raw = buffers[-1][0]
         _affine(a, *layers[-1], raw)
+        if layers.direct is not None:
+            raw += X @ layers.direct
         return raw
 
     def backward(
@@ -164,6 +219,8 @@ class DeltaRule:
         """Write dJ/dW and dJ/db of the last `forward` into the views `gradient`."""
         output = 1 if masks is None else 2  # where `forward` has put what the next layer reads
         buffers = self._rows(X.shape[0])
+        if gradient.direct is not None:
+            _transposed_product(X, delta, gradient.direct)
         for index in range(len(layers) - 1, -1, -1):
             before = X if index == 0 else buffers[index - 1][output]
             slope_W, slope_b = gradient[index]
@@ -171,12 +228,31 @@ class DeltaRule:
             if slope_b is not None:
                 np.add.reduce(delta, axis=0, out=slope_b)
             if index > 0:
-                z, a, below = buffers[index - 1]
-                np.matmul(delta, layers[index][0].T, out=below)
-                if masks is not None:
-                    below *= masks[index - 1]
-                self.model.activations[index - 1].backward(below, z, a)
-                delta = below
+                delta = self._below(layers, index, delta, buffers, masks)
+
+    def to_input(self, layers: Layers, delta: np.ndarray) -> np.ndarray:
+        """Go back to the inputs of the last `forward`, from `delta`, the derivative by raw."""
+        buffers = self._rows(delta.shape[0])
+        by_direct = 0.0 if layers.direct is None else delta @ layers.direct.T
+        for index in range(len(layers) - 1, 0, -1):
+            delta = self._below(layers, index, delta, buffers)
+        return delta @ layers[0][0].T + by_direct
+
+    def _below(
+        self,
+        layers: Layers,
+        index: int,
+        delta: np.ndarray,
+        buffers: list[Any],
+        masks: Masks = None,
+    ) -> np.ndarray:
+        """Return the derivative by the input of a hidden layer, from that of the layer above."""
+        z, a, below = buffers[index - 1]
+        np.matmul(delta, layers[index][0].T, out=below)
+        if masks is not None:
+            below *= masks[index - 1]
+        self.model.activations[index - 1].backward(below, z, a)
+        return below
 
     def _rows(self, n: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         if n not in self._buffers:
@@ -212,9 +288,39 @@ def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndar
     layers = model.layers(theta.astype(dtype, copy=False))
     rule = DeltaRule(model, dtype)
     raw = np.empty((X.shape[0], model.n_outputs), dtype)
-    for rows in gen_batches(X.shape[0], _BLOCK):
+    for rows in gen_batches(X.shape[0], BLOCK):
         raw[rows] = rule.forward(layers, X[rows])
     return raw[:, 0] if model.n_outputs == 1 else raw
+
+
+def gradient_by_input(
+    model: FeedForward, layers: Layers, X: Any, outputs: Iterable[int]
+) -> np.ndarray:
+    """Return the derivative of raw outputs by the inputs.
+
+    Parameters
+    ----------
+    model : FeedForward
+    layers : Layers
+    X : {ndarray, CSR matrix} of shape (n, n_features)
+    outputs : iterable of int
+        Which raw outputs.
+
+    Returns
+    -------
+    gradient : ndarray of shape (n, n_features, number of outputs)
+    """
+    # Where nobody has written a derivative by hand, the graph has it.
+    activations = [f if f.has_derivative else FunctionActivation(f) for f in model.activations]
+    dtype = layers[0][0].dtype
+    rule = DeltaRule(replace(model, activations=tuple(activations)), dtype)
+    rule.forward(layers, X)
+    slopes = []
+    for output in outputs:
+        delta = np.zeros((X.shape[0], model.n_outputs), dtype)
+        delta[:, output] = 1.0
+        slopes.append(rule.to_input(layers, delta))
+    return np.stack(slopes, axis=-1)
 
 
 def _affine(X: Any, W: np.ndarray, b: np.ndarray | None, out: np.ndarray) -> None:

@@ -2,41 +2,115 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from numbers import Integral
 from typing import Any
 
 import numpy as np
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
 from skgd._base import GradientLearner
-from skgd._component import check_number, resolve
+from skgd._component import check_bool, check_number
 from skgd._parameters import Components, check_parameters
 from skgd._targets import ClassifierTarget, RegressorTarget
-from skgd.activations import ACTIVATIONS, Activation
+from skgd.activations import Activation, resolve_activation
 from skgd.coordinates import Coordinates
 from skgd.dropout import dropout_rates
-from skgd.gradients import GradientSource
+from skgd.gradients import Analytic, GradientSource
+from skgd.initialisers import INITIALIZERS, draw, resolve_init
 from skgd.losses import Loss
 from skgd.models import FeedForward
 
 __all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
 
 
-class NetworkParameters:
-    """Theta as `coefs_` and `intercepts_`; the start is random."""
+class NetworkParameters(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
+    """Theta as `coefs_` and `intercepts_`; the start is random.
+
+    A network is a transformer, too: its last hidden layer is a representation that was learned.
+    """
 
     _default_gradient = "backprop"
 
+    _checked_rows: Callable[[Any], Any]
     _task: str
     _model_: FeedForward
     _loss_: Loss
     hidden_layer_sizes: Any
     activation: Any
     dropout: Any
+    direct_links: bool
+    init: Any
+
+    def hidden_activations(self, X: Any) -> list[np.ndarray]:
+        """Return the activations of all hidden layers.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        activations : list of ndarray of shape (n_samples, units)
+            One for each hidden layer.
+        """
+        X = self._checked_rows(X)
+        with np.errstate(over="ignore", invalid="ignore"):
+            return self._model_.hidden(self._model_.layers(self._pack()), X)
+
+    def transform(self, X: Any) -> np.ndarray:
+        """Compute the activations of the last hidden layer: the features it has learned.
+
+        Parameters
+        ----------
+        X : {array-like, CSR matrix} of shape (n_samples, n_features)
+
+        Returns
+        -------
+        activations : ndarray of shape (n_samples, units)
+
+        Raises
+        ------
+        ValueError
+            There is no hidden layer.
+        """
+        activations = self.hidden_activations(X)
+        if not activations:
+            raise ValueError(
+                "transform gives the activations of the last hidden layer, and "
+                "hidden_layer_sizes=() has none."
+            )
+        return activations[-1]
+
+    @property
+    def _n_features_out(self) -> int:
+        return self.coefs_[-1].shape[0]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
 
     def _components(self) -> Components:
-        self._check_activations(len(self._check_hidden()))
+        activations = self._check_activations(len(self._check_hidden()))
+        check_bool("direct_links", self.direct_links)
+        if self.direct_links and not activations:
+            raise ValueError(
+                "direct_links=True needs a hidden layer to pass by: with hidden_layer_sizes=() all "
+                "links are direct."
+            )
+        resolve_init(self.init)
         self._dropout_rates()
-        return check_parameters(self)
+        components = check_parameters(self)
+        if isinstance(components.source, Analytic):
+            for activation in activations:
+                if not activation.has_derivative:
+                    raise ValueError(
+                        f'gradient="analytic" needs derivatives written by hand, and '
+                        f'{activation!r} has none: use gradient="backprop" or "numeric", or an '
+                        "Activation object with a method backward(delta, z, a)."
+                    )
+        return components
 
     def _check_hidden(self) -> tuple[int, ...]:
         sizes = self.hidden_layer_sizes
@@ -56,38 +130,52 @@ class NetworkParameters:
     def _check_activations(self, n_hidden: int) -> tuple[Activation, ...]:
         given = self.activation
         if not isinstance(given, (list, tuple)):
-            activation = resolve("activation", given, ACTIVATIONS, Activation)
-            return (activation,) * n_hidden
+            return (resolve_activation("activation", given),) * n_hidden
         if len(given) != n_hidden:
             raise ValueError(
                 f"activation takes one name, or one for each of the {n_hidden} hidden layers; "
                 f"got {len(given)}."
             )
-        return tuple(resolve("activation", a, ACTIVATIONS, Activation) for a in given)
+        return tuple(resolve_activation("activation", a) for a in given)
 
     def _dropout_rates(self) -> tuple[float, ...]:
         return dropout_rates(self.dropout, len(self._check_hidden()))
 
     def _model(self, n_features: int, n_outputs: int) -> FeedForward:
         hidden = self._check_hidden()
-        return FeedForward(n_features, n_outputs, hidden, self._check_activations(len(hidden)))
+        return FeedForward(
+            n_features,
+            n_outputs,
+            hidden,
+            self._check_activations(len(hidden)),
+            direct_links=bool(self.direct_links),
+        )
 
     def _initial_u(self, coordinates: Coordinates, rng: np.random.Generator) -> np.ndarray:
-        """Uniform weights whose variance keeps the signal's size from layer to layer.
+        """Random weights, by the activations unless `init` says how; intercepts start at 0.
 
-        ``2 / (fan_in + fan_out)`` for saturating units (Glorot & Bengio 2010), ``2 / fan_in``
-        for rectifiers (He et al. 2015), ``1 / fan_in`` for self-normalising ones (LeCun et
-        al. 1998; Klambauer et al. 2017); intercepts start at 0. The output of a regressor
-        starts near the mean of y: else it would first have to unlearn noise of y's own size.
+        The output of a regressor starts near the mean of y: else it would first have to
+        unlearn noise of y's own size.
         """
         model = coordinates.model
         u = np.zeros(model.n_parameters)
-        fillings = [activation.init for activation in model.activations] + ["glorot"]
-        for (W, _), filling in zip(model.layers(u), fillings, strict=True):
-            bound = np.sqrt(3.0 * _VARIANCES[filling](*W.shape))
-            W[...] = rng.uniform(-bound, bound, size=W.shape)
-        if self._task == "regression" and model.hidden_layer_sizes:
-            W *= _REGRESSOR_OUTPUT
+        layers = model.layers(u)
+        given = resolve_init(self.init)
+        if given is None:
+            names = [activation.init for activation in model.activations]
+            fillings: list[Any] = [INITIALIZERS[name]() for name in (*names, "glorot")]
+        else:
+            fillings = [given] * model.n_layers
+        for (W, b), filling in zip(layers, fillings, strict=True):
+            W[...] = draw(filling, W.shape, rng)
+            if getattr(filling, "intercepts", False):
+                b[...] = draw(filling, b.shape, rng)
+        if layers.direct is not None:
+            layers.direct[...] = draw(fillings[-1], layers.direct.shape, rng)
+        if given is None and coordinates.spread is not None and model.hidden_layer_sizes:
+            for W in (layers[-1][0], layers.direct):
+                if W is not None:
+                    W *= _REGRESSOR_OUTPUT
         return u
 
     def _unpack(self, theta: np.ndarray) -> None:
@@ -95,12 +183,14 @@ class NetworkParameters:
         layers = model.layers(theta)
         self.coefs_ = [W.copy() for W, _ in layers]
         self.intercepts_ = [b.copy() for _, b in layers]
+        self.direct_coef_ = None if layers.direct is None else layers.direct.copy()
         self.n_layers_ = len(layers) + 1
         self.n_outputs_ = model.n_outputs
         self.out_activation_ = self._loss_.link_name(model.n_outputs)
 
     def _pack(self) -> np.ndarray:
-        return np.concatenate([a.ravel() for a in (*self.coefs_, *self.intercepts_)])
+        direct = [] if self.direct_coef_ is None else [self.direct_coef_]
+        return np.concatenate([a.ravel() for a in (*self.coefs_, *direct, *self.intercepts_)])
 
     def _n_outputs(self) -> int:
         return self.coefs_[-1].shape[1]
@@ -108,25 +198,38 @@ class NetworkParameters:
 
 _REGRESSOR_OUTPUT = 0.1  # factor on its first weights, by benchmarks/defaults.py
 
-_VARIANCES = {
-    "glorot": lambda fan_in, fan_out: 2.0 / (fan_in + fan_out),
-    "he": lambda fan_in, fan_out: 2.0 / fan_in,
-    "lecun": lambda fan_in, fan_out: 1.0 / fan_in,
-}
-
 
 class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner):
     """Network classifier. Back-propagation computes the gradient; gradient descent learns.
 
     Minimises ``J(theta) = sum_i w_i loss(y_i, net(x_i; theta)) / sum_i w_i + alpha R(weights)``
-    for a feed-forward network, with the gradient source and the optimizer as parameters.
+    for a feed-forward network, with the gradient source and the optimizer as parameters. y of
+    shape (n_samples, K) has a column for each label: 0 and 1 alone are the labels that a row has,
+    none or several (K losses for two classes, summed); rows of other numbers in [0, 1] whose sum
+    is 1 are probabilities of one of K classes ("log_loss", or a function as loss).
 
     Parameters
     ----------
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer; ``()`` is the linear model.
-    activation : str, Activation or list of them, default="relu"
-        A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
+    activation : str, Activation, callable or list of them, default="relu"
+        A name in ``skgd.activations.ACTIVATIONS``, or a function ``f(z)`` of each entry of an
+        array, in plain NumPy (its derivative is that of the graph, so not with "analytic"); a
+        list has one for each hidden layer.
+    out_activation : "auto", str, Activation or callable, default="auto"
+        Activation of the output units, of which `loss` is taken. "auto" is none besides the
+        link that belongs to the loss. "logistic" with
+        ``loss="squared_error"`` are the networks of 1986: y is {0, 1} or one-hot, and the class
+        is the nearest of the two, or the largest. A loss with a link of its own, such as
+        "log_loss", takes no other.
+    direct_links : bool, default=False
+        Whether there are weights from the input straight to the output units, `direct_coef_`,
+        beside those through the hidden layers.
+    init : "auto", str, Initializer or callable, default="auto"
+        Weights to start from: a name in ``skgd.initialisers.INITIALIZERS``, an object such as
+        ``Uniform(0.3)``, or a function ``(shape, rng) -> array``. "auto" goes by the activation:
+        "he" for rectifiers, "lecun" for selu, "glorot" otherwise. With
+        ``learning_rate="auto"`` they are weights of the standardised inputs.
     loss : str, Loss or callable, default="log_loss"
         "log_loss", "hinge", "squared_hinge", "modified_huber", "perceptron", "focal", an object
         such as ``Focal(gamma=3)``, or a function ``loss(y_true, raw)`` in plain NumPy that
@@ -161,16 +264,26 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
@@ -203,15 +316,17 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Layers, the input among them.
     n_outputs_ : int
         Units of the output layer.
+    direct_coef_ : ndarray of shape (n_features_in_, n_outputs_) or None
+        Weights of the direct links, if there are any.
     out_activation_ : str
-        Link from the raw output to the prediction; it belongs to the loss.
+        Activation of the output, or the link from the raw output to the prediction.
     parameters_ : ndarray of shape (n_parameters,)
-        The flat vector theta: all weights, then all intercepts (a copy).
+        The flat vector theta: all weights (direct links last), then all intercepts (a copy).
     classes_ : ndarray of shape (n_classes,)
-        Labels, sorted.
+        Labels, sorted; 0 to K-1 where y has K columns.
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -223,8 +338,11 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -256,6 +374,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,
+        out_activation: Any = "auto",
+        direct_links: bool = False,
+        init: Any = "auto",
         loss: Any = "log_loss",
         gradient: str | GradientSource = "auto",
         optimizer: Any = "adam",
@@ -268,7 +389,11 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -284,6 +409,9 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.out_activation = out_activation
+        self.direct_links = direct_links
+        self.init = init
         self.loss = loss
         self.gradient = gradient
         self.optimizer = optimizer
@@ -296,6 +424,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction
@@ -323,8 +455,25 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     ----------
     hidden_layer_sizes : int or tuple of int, default=(100,)
         Units of each hidden layer; ``()`` is the linear model.
-    activation : str, Activation or list of them, default="relu"
-        A name in ``skgd.activations.ACTIVATIONS``; a list has one for each hidden layer.
+    activation : str, Activation, callable or list of them, default="relu"
+        A name in ``skgd.activations.ACTIVATIONS``, or a function ``f(z)`` of each entry of an
+        array, in plain NumPy (its derivative is that of the graph, so not with "analytic"); a
+        list has one for each hidden layer.
+    out_activation : "auto", str, Activation or callable, default="auto"
+        Activation of the output units, of which `loss` is taken. "auto" is none besides the
+        link that belongs to the loss. "logistic" with
+        "squared_error" are the networks of 1986. y must lie in the range of the activation:
+        its outputs are not centred and scaled, and predictions are the activations. A loss with
+        a link of its own, such as "poisson", takes no other.
+    direct_links : bool, default=False
+        Whether there are weights from the input straight to the output units, `direct_coef_`,
+        beside those through the hidden layers.
+    init : "auto", str, Initializer or callable, default="auto"
+        Weights to start from: a name in ``skgd.initialisers.INITIALIZERS``, an object such as
+        ``Uniform(0.3)``, or a function ``(shape, rng) -> array``. "auto" goes by the activation:
+        "he" for rectifiers, "lecun" for selu, "glorot" otherwise, and a tenth
+        of it for the output layer where that is trained in units of the spread of y. With
+        ``learning_rate="auto"`` they are weights of the standardised inputs.
     loss : str, Loss or callable, default="squared_error"
         "squared_error", "absolute_error", "huber", "epsilon_insensitive",
         "squared_epsilon_insensitive", "quantile", "log_cosh", "poisson", "gamma", an object
@@ -359,16 +508,26 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Passes over the data (epochs).
     tol : float or None, default=1e-4
         *Relative* improvement of J below which an epoch counts as none; None does not stop.
-    n_iter_no_change : int, default=20
+    step_tol : float or None, default=None
+        End where theta moves by less than this share of its length in an epoch.
+    gradient_tol : float or None, default=None
+        End where the norm of the gradient (``history_["gradient_norm"]``) is not above this. It
+        speaks of the whole of J with the full batch only.
+    max_time : float or None, default=None
+        Seconds; the training ends with the epoch in which they are over.
+    max_evals : int or None, default=None
+        Evaluations of J on a batch; the training ends with the epoch that reaches them.
+    n_iter_no_change : int or "auto", default=20
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept.
+        parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
-        Keep `validation_fraction` of the rows back, stop when their score no longer improves,
-        and keep the best parameters, not the last. "auto" does so above 10,000 rows.
+        Stop when the score on validation rows no longer improves, and keep the best parameters,
+        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
+        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
     validation_fraction : float, default=0.1
-        Share of the rows that are kept back.
+        Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
-        Score of the rows kept back; None is the estimator's own `score`.
+        Score of the validation rows; None is the estimator's own `score`.
     clip_norm : float or None, default=None
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
@@ -399,13 +558,15 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Layers, the input among them.
     n_outputs_ : int
         Units of the output layer.
+    direct_coef_ : ndarray of shape (n_features_in_, n_outputs_) or None
+        Weights of the direct links, if there are any.
     out_activation_ : str
-        Link from the raw output to the prediction; it belongs to the loss.
+        Activation of the output, or the link from the raw output to the prediction.
     parameters_ : ndarray of shape (n_parameters,)
-        The flat vector theta: all weights, then all intercepts (a copy).
+        The flat vector theta: all weights (direct links last), then all intercepts (a copy).
     n_features_in_ : int
         Columns of X.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, where X had names that are strings.
     n_iter_ : int
         Epochs.
@@ -417,8 +578,11 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     loss_curve_ : list of float
         J of each epoch: the mean over its batches, penalty included.
     validation_loss_curve_, validation_scores_ : list of float or None
-        Of the rows kept back; the loss there has no penalty.
+        Of the validation rows; the loss there has neither penalty nor class weights.
     history_ : dict of lists
+        For each epoch: "epoch", "loss", "learning_rate", "gradient_norm" (of the last batch,
+        before clipping, by the coordinates of the descent), "seconds" since the beginning, and
+        with validation rows "validation_loss" and "validation_score".
         ``pandas.DataFrame(model.history_)`` shows it.
     stop_reason_ : str
         Why the training ended.
@@ -451,6 +615,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         hidden_layer_sizes: Any = (100,),
         activation: Any = "relu",
         *,
+        out_activation: Any = "auto",
+        direct_links: bool = False,
+        init: Any = "auto",
         loss: Any = "squared_error",
         gradient: str | GradientSource = "auto",
         optimizer: Any = "adam",
@@ -463,7 +630,11 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         batch_size: int | float | str | None = "auto",
         max_iter: int = 200,
         tol: float | None = 1e-4,
-        n_iter_no_change: int = 20,
+        step_tol: float | None = None,
+        gradient_tol: float | None = None,
+        max_time: float | None = None,
+        max_evals: int | None = None,
+        n_iter_no_change: int | str = 20,
         early_stopping: bool | str = False,
         validation_fraction: float = 0.1,
         scoring: Any = "loss",
@@ -478,6 +649,9 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     ) -> None:
         self.hidden_layer_sizes = hidden_layer_sizes
         self.activation = activation
+        self.out_activation = out_activation
+        self.direct_links = direct_links
+        self.init = init
         self.loss = loss
         self.gradient = gradient
         self.optimizer = optimizer
@@ -490,6 +664,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         self.batch_size = batch_size
         self.max_iter = max_iter
         self.tol = tol
+        self.step_tol = step_tol
+        self.gradient_tol = gradient_tol
+        self.max_time = max_time
+        self.max_evals = max_evals
         self.n_iter_no_change = n_iter_no_change
         self.early_stopping = early_stopping
         self.validation_fraction = validation_fraction

@@ -14,9 +14,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils import gen_batches
 
 from skgd.losses import Loss
-from skgd.models import FeedForward, Layers
+from skgd.models import BLOCK, FeedForward, Layers
 from skgd.penalties import Penalty
 from skgd.special import sum_of_squares, with_l2
 
@@ -88,16 +90,35 @@ class Objective:
 
     def smooth(self, layers: Layers, batch: Batch) -> Any:
         """Loss + L2 in plain NumPy: run on arrays it is a number, on traced ones a graph."""
+        return self.with_l2(self._mean_loss(layers, batch), layers)
+
+    def blocks(self, batch: Batch) -> list[Batch]:
+        """Blocks of rows that fit the cache, in order: so no array is as long as the data.
+
+        It is one block where the loss may look at other rows, too, or X is a CSR matrix.
+        """
+        n = batch.X.shape[0]
+        if n <= BLOCK or issparse(batch.X) or not self.loss.any_rows:
+            return [batch]
+        return [batch.view(rows.start, rows.stop) for rows in gen_batches(n, BLOCK)]
+
+    def share(self, layers: Layers, block: Batch, n: int) -> Any:
+        """Part of a block in the mean loss of n rows, in plain NumPy."""
+        return self._mean_loss(layers, block) * (block.X.shape[0] / n)
+
+    def _mean_loss(self, layers: Layers, batch: Batch) -> Any:
         losses = self.loss.value(batch.y, self.model.raw(layers, batch.X, batch.masks))
         if not self.loss.per_sample:
-            value = losses
-        elif batch.weight is None:
-            value = np.mean(losses)
-        else:
-            value = np.dot(batch.weight, losses) / batch.X.shape[0]
-        if self.l2_strength:
-            value = with_l2(value, self.l2_strength, *[W for W, _ in layers])
-        return value
+            return losses
+        if batch.weight is None:
+            return np.mean(losses)
+        return np.dot(batch.weight, losses) / batch.X.shape[0]
+
+    def with_l2(self, value: Any, layers: Layers) -> Any:
+        """Add the L2 term to a value, in plain NumPy."""
+        if not self.l2_strength:
+            return value
+        return with_l2(value, self.l2_strength, *layers.weights)
 
     def terms(self, layers: Layers, batch: Batch) -> np.ndarray:
         """Terms whose sum is loss + L2: one for each row, and the penalty.
@@ -113,7 +134,7 @@ class Objective:
             weighted = losses / n if batch.weight is None else losses * (batch.weight / n)
         penalty = 0.0
         if self.l2_strength:
-            penalty = 0.5 * self.l2_strength * sum_of_squares(*[W for W, _ in layers])
+            penalty = 0.5 * self.l2_strength * sum_of_squares(*layers.weights)
         return np.append(weighted, np.asarray(penalty, dtype=weighted.dtype))
 
     def l1_term(self, theta: np.ndarray) -> float:
@@ -124,7 +145,9 @@ class Objective:
 
     def value(self, theta: np.ndarray, batch: Batch) -> float:
         """J(theta) on the batch, L1 included."""
-        return float(self.smooth(self.model.layers(theta), batch)) + self.l1_term(theta)
+        layers, n = self.model.layers(theta), batch.X.shape[0]
+        loss = sum(float(self.share(layers, block, n)) for block in self.blocks(batch))
+        return float(self.with_l2(loss, layers)) + self.l1_term(theta)
 
 
 class DataObjective:

@@ -22,6 +22,7 @@ follow the width k of its layers as ``1 / sqrt(k)``, since k units move an outpu
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,9 @@ _POWER_ITERATIONS = 20
 # A step for each feature, within these limits. Of powers 1/2, 3/4 and 1, and 64 to 256 steps, that
 # came closest to the minimum of J for 28 and 100 features; 784 need more steps at the full rate.
 _STEPS_AT_FULL_RATE = (128, 1024)
+# Epochs without progress that end a training, and the fewest with a falling rate, which have to be
+# this many steps: J of an epoch of few steps moves by noise, and the rate hardly falls in it.
+_PATIENCE, _LEAST_PATIENCE, _STEPS_WATCHED = 20, 5, 640
 
 # Found by benchmarks/defaults.py: a network regressor fits the noise in y sooner.
 _WIDTH = 100  # units of the hidden layer that the rates of networks were found with
@@ -99,6 +103,26 @@ def automatic_schedule(
         return Constant()
     least, most = _STEPS_AT_FULL_RATE
     return InvScaling(power_t=1.0, after=min(max(least, coordinates.model.n_features), most))
+
+
+def automatic_patience(falling: bool, n_steps: int) -> int:
+    """Epochs without progress after which no progress is expected any more.
+
+    Parameters
+    ----------
+    falling : bool
+        Whether the rate falls by `automatic_schedule`. J then comes to rest: at a constant rate a
+        lucky epoch is followed by many that are not, and most of those are to be waited for.
+    n_steps : int
+        Steps of an epoch.
+
+    Returns
+    -------
+    n_epochs : int
+    """
+    if not falling:
+        return _PATIENCE
+    return min(_PATIENCE, max(_LEAST_PATIENCE, math.ceil(_STEPS_WATCHED / n_steps)))
 
 
 def cautious_rate(

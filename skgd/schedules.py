@@ -35,6 +35,8 @@ class Schedule(Component, ABC):
     # True when the factor depends on the losses of the epochs so far. It then moves only between
     # epochs, so the training loop needs to ask once per epoch.
     watches_loss: bool = False
+    # True when it is told of epochs in place of steps; it too is asked once per epoch.
+    counts_epochs: bool = False
 
     @property
     def has_horizon(self) -> bool:
@@ -65,7 +67,19 @@ class Schedule(Component, ABC):
         """
 
     def momentum(self, step: int, n_steps: int | None) -> float | None:
-        """Return the momentum for this step, or None to leave the optimizer its own."""
+        """Return the momentum for this step, or None to leave the optimizer its own.
+
+        Parameters
+        ----------
+        step : int
+            The optimizer's step, from 0.
+        n_steps : int or None
+            Planned steps of the whole training; None where there is no plan.
+
+        Returns
+        -------
+        momentum : float or None
+        """
         return None
 
 
@@ -455,6 +469,131 @@ class Plateau(Schedule):
         return float(factor)
 
 
+class Warmup(Schedule):
+    """Rises along a line to the full rate, then follows another schedule.
+
+    Adam and its kin know little of the gradients' size in their first steps, and momentum has
+    not built up: a slow start keeps these steps from doing harm.
+
+    Parameters
+    ----------
+    schedule : str, Schedule or callable, default="constant"
+        What follows; its step 0 is the first step after the rise.
+    steps : int or float, default=0.05
+        Steps of the rise; a float is a share of the whole training.
+    start : float, default=0.01
+        The factor of the first step, from 0 to 1.
+    n_steps : int, default=None
+        The horizon, in place of the training's own.
+
+    References
+    ----------
+    P. Goyal et al., "Accurate, large minibatch SGD: training ImageNet in 1 hour", 2017, section
+    2.2. The rise is that of ``torch.optim.lr_scheduler.LinearLR``.
+
+    Examples
+    --------
+    >>> from skgd.schedules import Warmup
+    >>> schedule = Warmup("cosine", steps=4, start=0.0)
+    >>> [round(schedule(step, 12), 2) for step in (0, 2, 4, 8, 12)]
+    [0.0, 0.5, 1.0, 0.5, 0.0]
+    """
+
+    def __init__(self, schedule="constant", steps=0.05, start=0.01, n_steps=None):
+        self.schedule = schedule
+        self.steps = steps
+        self.start = start
+        self.n_steps = n_steps
+
+    @property
+    def has_horizon(self):
+        """Whether the factor depends on the number of planned steps."""
+        of_steps = not isinstance(self.steps, numbers.Integral)
+        return of_steps or resolve_schedule(self.schedule).has_horizon
+
+    def check(self):
+        """Raise an error that names the wrong parameter, if there is one."""
+        _check_period("steps", self.steps)
+        check_number("start", self.start, low=0, high=1)
+        _check_horizon(self.n_steps)
+        if resolve_schedule(self.schedule).counts_epochs:
+            raise ValueError(
+                "Warmup(schedule=PerEpoch(...)) would count steps and epochs at once: use "
+                "PerEpoch(Warmup(...)), which counts epochs in both."
+            )
+
+    def __call__(self, step, n_steps, losses=()):
+        """Return the factor on the learning rate."""
+        rise = _period(self, self.steps, n_steps)
+        if step < rise:
+            return float(self.start + (1 - self.start) * step / rise)
+        step, n_steps = self._after(rise, step, n_steps)
+        return resolve_schedule(self.schedule)(step, n_steps, losses)
+
+    def momentum(self, step, n_steps):
+        """Return the momentum for this step, or None to leave the optimizer its own."""
+        rise = _period(self, self.steps, n_steps)
+        step, n_steps = self._after(rise, max(step, rise), n_steps)
+        return resolve_schedule(self.schedule).momentum(step, n_steps)
+
+    def _after(self, rise, step, n_steps):
+        """Step and horizon of the schedule that follows."""
+        horizon = n_steps if self.n_steps is None else self.n_steps
+        return step - rise, None if horizon is None else max(horizon - rise, 1)
+
+
+class PerEpoch(Schedule):
+    """Another schedule in which an epoch counts as a step: the rate stays the same within one.
+
+    Parameters
+    ----------
+    schedule : str, Schedule or callable
+        Its "steps" are epochs; a callable is ``function(epoch, n_epochs) -> factor``.
+
+    Examples
+    --------
+    The rate falls to half every ten epochs, however many batches an epoch has:
+
+    >>> from skgd import GDClassifier
+    >>> from skgd.schedules import PerEpoch, StepDecay
+    >>> schedule = PerEpoch(StepDecay(every=10, factor=0.5))
+    >>> model = GDClassifier(schedule=schedule, learning_rate=0.1, max_iter=20, tol=None)
+    >>> _ = model.set_params(batch_size=1).fit([[0.0], [1.0], [2.0]], [0, 1, 1])
+    >>> model.history_["learning_rate"][8:12]
+    [0.1, 0.1, 0.05, 0.05]
+    """
+
+    counts_epochs = True
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+
+    @property
+    def has_horizon(self):
+        """Whether the factor depends on the number of planned epochs."""
+        return resolve_schedule(self.schedule).has_horizon
+
+    @property
+    def n_steps(self):
+        """The horizon that the schedule was given, in epochs."""
+        return getattr(resolve_schedule(self.schedule), "n_steps", None)
+
+    def check(self):
+        """Raise an error that names the wrong parameter, if there is one."""
+        if resolve_schedule(self.schedule).counts_epochs:
+            raise ValueError(
+                "PerEpoch(PerEpoch(...)) counts epochs twice: give the inner schedule."
+            )
+
+    def __call__(self, step, n_steps, losses=()):
+        """Return the factor on the learning rate; `step` and `n_steps` count epochs."""
+        return resolve_schedule(self.schedule)(step, n_steps, losses)
+
+    def momentum(self, step, n_steps):
+        """Return the momentum for this epoch, or None to leave the optimizer its own."""
+        return resolve_schedule(self.schedule).momentum(step, n_steps)
+
+
 class FromCallable(Schedule):
     """A function of the user's as a schedule.
 
@@ -500,6 +639,7 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "one_cycle": OneCycle,
     "warm_restarts": WarmRestarts,
     "plateau": Plateau,
+    "warmup": Warmup,
 }
 
 

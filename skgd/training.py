@@ -21,7 +21,9 @@ from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
-from skgd.rates import automatic_rate, automatic_schedule
+from skgd.rates import automatic_patience, automatic_rate, automatic_schedule
+from skgd.schedules import Constant
+from skgd.stopping import Limits
 from skgd.validation import check_finite
 
 _AUTO_BATCH = 256  # rows
@@ -88,7 +90,12 @@ class Training:
             return None
         return float(f"{objective.alpha * 0.01 * of_column / strength:.0e}")
 
-    def run(self, monitor: descent.Monitor | None = None) -> None:
+    def run(
+        self,
+        monitor: descent.Monitor | None = None,
+        before_epoch: descent.BeforeEpoch | None = None,
+        on_epoch: descent.OnEpoch | None = None,
+    ) -> None:
         """Descend; `progress` is changed in place."""
         batches = descent.Batches(self.data, self.rows, self.plan)
         gradient_of: GradientFunction = self.gradient_of
@@ -108,6 +115,8 @@ class Training:
                 self.plan,
                 self.progress,
                 monitor,
+                before_epoch=before_epoch,
+                on_epoch=on_epoch,
                 engine=engine,
             )
 
@@ -124,6 +133,7 @@ def prepare(
     rows: np.ndarray | None = None,
     early_stopping: bool = False,
     one_pass: bool = False,
+    resumed: bool = False,
 ) -> Training:
     """Make a training ready to run.
 
@@ -145,12 +155,19 @@ def prepare(
         Stop by the score of the rows kept back.
     one_pass : bool
         For partial_fit: one epoch, and nobody knows how many will follow.
+    resumed : bool
+        Whether `progress` is that of a fit that was stopped, which is to be finished.
 
     Returns
     -------
     training : Training
     """
     if isinstance(components.optimizer, LBFGS):  # a line search needs the digits
+        if resumed:
+            raise ValueError(
+                'optimizer="lbfgs" cannot go on where it was stopped: its memory is in SciPy. Use '
+                "Checkpoint.load(path) with warm_start=True, or resume=False."
+            )
         data = data.astype(np.float64)
     if progress is None:
         coordinates = coordinates_for(
@@ -177,6 +194,7 @@ def prepare(
         seed,
         early_stopping=early_stopping,
         one_pass=one_pass,
+        epochs_done=progress.epoch if resumed else 0,
     )
     if plan.bounds is not None:  # the start, too, and what an earlier pass left
         for parameters in (progress.u, progress.averaged):
@@ -217,13 +235,15 @@ def coordinates_for(
     """Coordinates to descend in.
 
     Standardised for learning_rate="auto", theta itself for a number; but a network regressor
-    is always trained in units of the spread of y, one for all outputs if `together`.
+    is always trained in units of the spread of y, one for all outputs if `together`. An output
+    activation has a range of its own: there the outputs are left as they are.
     """
     model, loss = objective.model, objective.loss
+    free = loss.task == "regression" and not loss.has_output_activation
     mean = scale = centre = spread = None
     unit = 1.0
     bend = loss.curvature(model.n_outputs)
-    if loss.task == "regression" and (standardise or model.hidden_layer_sizes):
+    if free and (standardise or model.hidden_layer_sizes):
         centre, spread, unit = output_statistics(loss, data, model.fit_intercept, together)
         if bend is None:  # that of the parabola of equal height
             bend = 2.0 * unit / float(np.max(spread)) ** 2
@@ -260,6 +280,7 @@ def _plan(
     seed: int,
     early_stopping: bool,
     one_pass: bool,
+    epochs_done: int,
 ) -> descent.Plan:
     optimizer = components.optimizer
     batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer, components.loss)
@@ -279,15 +300,21 @@ def _plan(
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
+    patience = estimator.n_iter_no_change
+    if _is_auto(patience):
+        automatic = schedule is not components.schedule
+        patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule,
         learning_rate=float(rate),
         batch_size=batch_size,
-        max_iter=max_iter,
+        max_iter=max(0, max_iter - epochs_done),
         n_steps=None if one_pass else max_iter * n_steps,
-        tol=None if one_pass else estimator.tol,  # no pass of partial_fit is the last
-        n_iter_no_change=int(estimator.n_iter_no_change),
+        n_epochs=None if one_pass else max_iter,
+        # No pass of partial_fit is the last, unless validation data say so.
+        tol=None if one_pass and not early_stopping else estimator.tol,
+        n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,
         average=components.average,
         shuffle=bool(estimator.shuffle),
@@ -296,6 +323,12 @@ def _plan(
         keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
         drop_last=drop_last,
+        limits=Limits(
+            max_time=estimator.max_time,
+            max_evals=estimator.max_evals,
+            step_tol=estimator.step_tol,
+            gradient_tol=estimator.gradient_tol,
+        ),
         clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
         dropout=Dropout(rates, sizes, seed) if any(rates) else None,
         bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),

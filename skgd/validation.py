@@ -51,7 +51,7 @@ def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) ->
     weight = held_out.weight
     if not (isinstance(estimator.scoring, str) and estimator.scoring == "loss"):
         scorer = check_scoring(estimator, scoring=estimator.scoring)
-        labels = estimator._decode(held_out.y)
+        labels = estimator._labels_of(held_out.y)
         takes = inspect.signature(scorer).parameters.values()
         weighted = any(p.name == "sample_weight" or p.kind is p.VAR_KEYWORD for p in takes)
         weights = {"sample_weight": weight} if weighted and weight is not None else {}

@@ -16,11 +16,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd._derivatives import DERIVATIVES
 from skgd.activations import ACTIVATIONS
-from skgd.differences import MovedParameters
 from skgd.gradient_check import GradientCheck, check_gradient
 from skgd.gradients import GRADIENTS, Analytic, Numeric
 from skgd.losses import Hinge, Loss, SquaredError, losses_for
 from skgd.models import DeltaRule
+from skgd.moved_parameters import MovedParameters
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
 PENALTIES = ("l2", "l1", "elasticnet", None)

@@ -85,7 +85,7 @@ REALS = {
 }
 WHOLE = {
     "max_iter": [0, -1, 1.5, 5.0, NAN, INF, None, np.float64(3.0)],
-    "n_iter_no_change": [0, -1, 1.5, NAN, INF, None],
+    "n_iter_no_change": [0, -1, 1.5, NAN, INF, None, "Auto", "5"],
 }
 FLAGS = {
     "warm_start": [None, 0, 1, "yes", NAN, "auto"],
@@ -159,6 +159,7 @@ GOOD = [
     ("max_iter", np.int64(5)),
     ("max_iter", np.uint8(5)),
     ("n_iter_no_change", np.int32(5)),
+    ("n_iter_no_change", np.str_("auto")),
     ("batch_size", np.int64(8)),
     ("batch_size", np.float32(0.25)),
     ("batch_size", 1),
@@ -565,7 +566,7 @@ def test_bad_y_of_a_regressor(cls, y):
         (with_value(BINARY, INF), "infinity"),
         (None, "y"),
         (1.0, "y"),
-        (np.column_stack([BINARY, BINARY]), "1d"),
+        (np.column_stack([BINARY, 2 * BINARY]), "0 and 1 alone"),
         (Y, "ontinuous"),
         (np.ones(40), "class"),
         (np.array(["a"] * 40), "class"),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
+from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
-from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier
+from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, config_context
 from skgd._targets import _unique
 from skgd._threads import is_large
 from skgd.coordinates import column_statistics
@@ -91,3 +94,61 @@ def test_labels_are_those_of_numpy(y):
     found = _unique(y)
     np.testing.assert_array_equal(found, np.unique(y))
     assert found.dtype == y.dtype
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("source", ["analytic", "backprop"])
+def test_blocks_of_rows_add_up_to_j_and_its_gradient(data, source, weighted):
+    X, y = data[0][:10_001], data[1][:10_001]  # the last block is shorter
+    X = StandardScaler().fit_transform(X)
+    weight = np.random.default_rng(1).uniform(0.5, 2, len(X)) if weighted else None
+    theta = np.linspace(-1, 1, P + 1)
+    J = GDClassifier(alpha=0.1, gradient=source).objective(X, y, weight)
+    p = 1 / (1 + np.exp(-X @ theta[:P] - theta[P]))
+    penalty = 0.05 * theta[:P] @ theta[:P]
+    expected = log_loss(y, p, sample_weight=weight) + penalty
+    value, gradient = J(theta)
+    assert value == pytest.approx(expected, rel=1e-12)
+    assert J.value(theta) == pytest.approx(expected, rel=1e-12)
+    by_weight = np.average((p - y)[:, None] * X, axis=0, weights=weight) + 0.1 * theta[:P]
+    by_intercept = np.average(p - y, weights=weight)
+    np.testing.assert_allclose(gradient, [*by_weight, by_intercept], rtol=1e-10, atol=1e-14)
+
+
+@pytest.mark.parametrize("source", ["analytic", "backprop"])
+def test_blocks_of_rows_of_a_network(source):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(4500, 3)), rng.integers(0, 3, 4500)
+    J = MLPBackpropClassifier((4,), "tanh", gradient=source, random_state=0).objective(X, y)
+    W, V, b, c = J.unpack(J.x0).values()
+    raw = np.tanh(X @ W + b) @ V + c
+    p = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    penalty = 0.5e-3 * sum((w * w).sum() for w in (W, V))
+    assert MLPBackpropClassifier().alpha == 1e-3
+    assert J(J.x0)[0] == pytest.approx(log_loss(y, p) + penalty, rel=1e-12)
+    direction = rng.normal(size=J.x0.size)
+    slope = (J.value(J.x0 + 1e-5 * direction) - J.value(J.x0 - 1e-5 * direction)) / 2e-5
+    assert J.gradient(J.x0) @ direction == pytest.approx(slope, rel=1e-7)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (GDClassifier, (2**18, 32)),
+        (lambda **k: MLPBackpropClassifier((32,), "relu", **k), (2**17, 64)),
+    ],
+)
+def test_the_solver_needs_little_memory_beside_the_data(make, shape, engine):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    X = np.random.default_rng(0).normal(size=shape)
+    y = (X[:, 0] > 0).astype(int)
+    model = make(optimizer="lbfgs", max_iter=2, tol=None, random_state=0)
+    with config_context(engine=engine):
+        model.fit(X[:3000], y[:3000])
+        tracemalloc.start()
+        model.fit(X, y)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert peak < 0.1 * X.nbytes

@@ -18,10 +18,12 @@ from skgd.schedules import (
     FromCallable,
     InvScaling,
     OneCycle,
+    PerEpoch,
     Plateau,
     Schedule,
     StepDecay,
     WarmRestarts,
+    Warmup,
     resolve_schedule,
 )
 
@@ -301,3 +303,50 @@ def test_callable():
 
 def test_table_holds_schedules():
     assert all(issubclass(row, Schedule) for row in SCHEDULES.values())
+
+
+# -------------------------------------------------------------------------- wrapped schedules
+
+
+# From torch 2.14: SequentialLR of LinearLR(start_factor=.1, total_iters=8), then
+# CosineAnnealingLR(T_max=12).
+TORCH_WARMUP = [
+    0.1, 0.2125, 0.325, 0.4375, 0.55, 0.6625, 0.775, 0.8875, 1.0, 0.982962913145, 0.933012701892,
+    0.853553390593, 0.75, 0.629409522551, 0.5, 0.370590477449, 0.25, 0.146446609407,
+    0.0669872981078, 0.0170370868555,
+]  # fmt: skip
+
+
+def test_warmup_is_torchs_linear_warmup_then_cosine():
+    schedule = Warmup("cosine", steps=8, start=0.1)
+    assert_allclose(factors(schedule, 20), TORCH_WARMUP, rtol=1e-10)
+
+
+def test_warmup_of_a_share_rises_for_that_share():
+    schedule = Warmup(steps=0.25, start=0.0)
+    assert [schedule(step, 8) for step in (0, 1, 2, 7)] == [0.0, 0.5, 1.0, 1.0]
+    assert schedule.has_horizon and not Warmup(steps=3).has_horizon
+    assert Warmup("cosine", steps=3).has_horizon
+
+
+def test_warmup_hands_losses_and_momentum_on():
+    losses = [1.0, 1.0, 1.0]
+    assert Warmup(Plateau(factor=0.5, patience=1), steps=2)(5, None, losses) == 0.5
+    cycle = OneCycle()
+    assert Warmup(cycle, steps=4).momentum(10, 20) == cycle.momentum(6, 16)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [PerEpoch(PerEpoch("cosine")), Warmup(PerEpoch("cosine")), PerEpoch("cosin"), Warmup(steps=0)],
+)
+def test_wrong_wraps_are_refused(wrong):
+    with pytest.raises(ValueError, match=r"PerEpoch|cosin|steps"):
+        resolve_schedule(wrong)
+
+
+def test_inner_schedules_are_searched_and_cloned():
+    schedule = clone(PerEpoch(Warmup(StepDecay(every=2), steps=3)))
+    schedule.set_params(schedule__schedule__factor=0.5)
+    assert schedule.get_params()["schedule__schedule__factor"] == 0.5
+    assert schedule(7, None) == 0.25

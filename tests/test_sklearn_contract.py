@@ -95,6 +95,12 @@ OTHER_SETTINGS = [
         make(estimator, batch_size=None, penalty="l1", average=True),
         make(estimator, constraint=Box(-1e3, 1e3), average="ema", clip_value=10.0),
     )
+] + [
+    MLPBackpropClassifier((10,), "tanh", direct_links=True, init="orthogonal", max_iter=100),
+    MLPBackpropRegressor((10,), np.tanh, direct_links=True, init="lecun", max_iter=100),
+    MLPBackpropClassifier(
+        (10,), "tanh", out_activation="logistic", loss="squared_error", max_iter=300
+    ),
 ]
 
 
@@ -239,6 +245,7 @@ WRONG = [
     ("max_iter", 2.5),
     ("tol", -1.0),
     ("n_iter_no_change", 0),
+    ("n_iter_no_change", "adaptive"),
     ("early_stopping", "yes"),
     ("validation_fraction", 1.0),
     ("clip_norm", 0.0),

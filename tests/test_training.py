@@ -4,7 +4,9 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.base import is_regressor
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.linear_model import SGDClassifier, SGDRegressor
 from sklearn.model_selection import cross_validate
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
@@ -168,3 +170,65 @@ def test_a_loss_without_a_derivative_by_hand():
     assert model.score(X, y) > 0.4
     with pytest.raises(ValueError, match=r"analytic.*backprop.*numeric"):
         GDRegressor(FourthPower(), gradient="analytic").fit(X, y)
+
+
+# ------------------------------------------------------------------- how long it waits for progress
+
+# Steps of 256 rows; 640 of them, but between 5 and 20 epochs. No epoch after the first improves J
+# a millionfold, so that a training is one epoch longer than it waits.
+PATIENCE = {32: 20, 64: 10, 100: 7, 128: 5, 160: 5}
+
+
+def epochs_without_progress(n_steps, cls=GDRegressor, **settings):
+    X = np.random.default_rng(0).normal(size=(256 * n_steps, 1))
+    y = X[:, 0] if is_regressor(cls()) else (X[:, 0] > 0).astype(int)
+    return cls(tol=1e6, random_state=0, **settings).fit(X, y).n_iter_ - 1
+
+
+@pytest.mark.parametrize(("n_steps", "epochs"), PATIENCE.items())
+def test_it_waits_less_where_the_rate_falls_and_epochs_are_long(n_steps, epochs):
+    assert epochs_without_progress(n_steps) == epochs
+    assert epochs_without_progress(n_steps, GDClassifier, n_iter_no_change="auto") == epochs
+
+
+@pytest.mark.parametrize("n_iter_no_change", [3, 12])
+def test_a_number_of_epochs_to_wait_is_a_promise(n_iter_no_change):
+    assert epochs_without_progress(160, n_iter_no_change=n_iter_no_change) == n_iter_no_change
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"learning_rate": 0.1},
+        {"schedule": "constant"},
+        {"schedule": "invscaling"},
+        {"optimizer": "adagrad"},
+        {"batch_size": None},
+        {"batch_size": 0.5},
+    ],
+    ids=str,
+)
+def test_it_waits_for_20_epochs_elsewhere(settings):
+    assert epochs_without_progress(160, **settings) == 20
+
+
+def test_a_network_waits_for_20_epochs():
+    network = {"cls": MLPBackpropRegressor, "hidden_layer_sizes": (1,)}
+    assert epochs_without_progress(130, **network) == 20
+    assert epochs_without_progress(130, n_iter_no_change="auto", **network) == 20
+
+
+@pytest.mark.parametrize("estimator", [GDRegressor, GDClassifier])
+def test_the_short_wait_ends_at_a_lower_j_than_sgd(estimator):
+    X, y = many_rows()
+    peer = SGDRegressor(alpha=1e-3, random_state=0)
+    if estimator is GDClassifier:
+        y = (y > 0).astype(int)
+        peer = SGDClassifier("log_loss", alpha=1e-3, random_state=0)
+    model = estimator(alpha=1e-3, random_state=0).fit(X, y)
+    peer.fit(X, y)
+    J = model.objective(X, y)
+    best = estimator(alpha=1e-3, optimizer="lbfgs", tol=1e-10, max_iter=500).fit(X, y)
+    minimum = J.value(best.parameters_)
+    of_peer = J.value(np.append(peer.coef_, peer.intercept_))
+    assert minimum <= J.value(model.parameters_) < minimum + 0.5 * (of_peer - minimum)

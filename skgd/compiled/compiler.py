@@ -23,11 +23,12 @@ from numba import njit, types
 from numba.core import caching
 from numba.core.ccallback import CFunc
 
-from skgd.compiled import activations, losses, optimizers, steps
+from skgd.compiled import activations, losses, moves, optimizers, steps, values
 from skgd.compiled.activations import ACTIVATION_KERNELS
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.numbers import EXACT
 from skgd.compiled.optimizers import OPTIMIZER_KERNELS
+from skgd.compiled.values import VALUE_KERNELS
 
 DTYPES = (np.dtype(np.float64), np.dtype(np.float32))
 
@@ -118,6 +119,11 @@ def loss_kernel(name: str, dtype: np.dtype) -> int:
     return address(LOSS_KERNELS[name][0], losses.ARGUMENTS, dtype)
 
 
+def value_kernel(name: str) -> int:
+    """Address of the kernel of a loss's value alone."""
+    return address(VALUE_KERNELS[name], values.ARGUMENTS, np.dtype(np.float64))
+
+
 def activation_kernels(name: str, dtype: np.dtype) -> tuple[int, int]:
     """Addresses of the forward and backward kernels of an activation."""
     forward, backward = ACTIVATION_KERNELS[name]
@@ -135,11 +141,21 @@ def optimizer_kernel(name: str, dtype: np.dtype) -> int:
 @cache
 def driver(dtype: np.dtype) -> Callable[..., int]:
     """`steps.take_part`, compiled for a dtype."""
-    function = steps.take_part
-    arguments = [_driver_types(dtype)[word] for word in _words(function.py_func)]
+    return _compiled(steps.take_part, _driver_types(dtype))
+
+
+@cache
+def measurement() -> tuple[Callable[..., None], Callable[..., None]]:
+    """`moves.activate` and `moves.measure`, compiled."""
+    kinds = _measurement_types()
+    return _compiled(moves.activate, kinds), _compiled(moves.measure, kinds)
+
+
+def _compiled(function: Any, kinds: dict[str, Any]) -> Callable[..., Any]:
+    """Compile a function for arguments of the types that go by their names."""
     dispatcher: Any = njit(nogil=True, **EXACT)(function.py_func)
     dispatcher._cache = _cache_of(function.py_func)
-    dispatcher.compile(tuple(arguments))
+    dispatcher.compile(tuple(kinds[word] for word in _words(function.py_func)))
     dispatcher.disable_compile()
     return dispatcher
 
@@ -155,24 +171,59 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
     floats, integers = types.float64[::1], types.int64[::1]
     int_, float_, numbers = types.int64, types.float64, types.int32[::1]
 
-    def group(cls: Any, *kinds: Any) -> Any:
-        return types.BaseTuple.from_types(kinds, cls)
-
     return {
         "thread": int_,
         "n_threads": int_,
         "seen": int_,
-        "call_": group(steps.Call, integers, integers, integers, integers, floats),
-        "kernels": group(steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
-        "network": group(steps.Network, integers, int_, int_, int_),
-        "rows": group(
+        "call_": _group(steps.Call, integers, integers, integers, integers, floats),
+        "kernels": _group(steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
+        "network": _group(steps.Network, integers, int_, int_, int_),
+        "rows": _group(
             steps.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
         ),
-        "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
-        "state": group(steps.State, flat, flat, flat, flat, flat),
-        "space": group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
+        "terms": _group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
+        "rule": _group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
+        "state": _group(steps.State, flat, flat, flat, flat, flat),
+        "space": _group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
     }
+
+
+def _measurement_types() -> dict[str, Any]:
+    """Types of the arguments of `moves`, by name."""
+    flat, table = types.float64[::1], types.float64[:, ::1]
+    integers, int_, float_ = types.int64[::1], types.int64, types.float64
+    return {
+        "forward": int_,
+        "z": table,
+        "a": table,
+        "zeros": flat,
+        "moved": _group(moves.Moved, table, table, table, table, int_),
+        "above": _group(moves.Above, table, table, integers, flat, flat, integers),
+        "targets": _group(moves.Targets, table, flat, flat, int_, float_, flat, flat),
+        "queue": _group(
+            moves.Queue,
+            table,
+            table,
+            flat,
+            flat,
+            integers,
+            flat,
+            table,
+            table,
+            table,
+            flat,
+            flat,
+            flat,
+            integers,
+            flat,
+        ),  # fmt: skip
+        "total": flat,
+    }
+
+
+def _group(cls: Any, *kinds: Any) -> Any:
+    """Type of a named tuple."""
+    return types.BaseTuple.from_types(kinds, cls)
 
 
 def compile_all() -> int:
@@ -185,5 +236,7 @@ def compile_all() -> int:
         for name in OPTIMIZER_KERNELS:
             optimizer_kernel(name, dtype)
         driver(dtype)
+    for name in VALUE_KERNELS:
+        value_kernel(name)
     tables = len(LOSS_KERNELS) + 2 * len(ACTIVATION_KERNELS) + len(OPTIMIZER_KERNELS)
-    return len(DTYPES) * (tables + 1)
+    return len(DTYPES) * (tables + 1) + len(VALUE_KERNELS) + len(measurement())

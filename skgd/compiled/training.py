@@ -183,6 +183,13 @@ class CompiledEpochs:
         """End the threads."""
         self._bound.team.close()
 
+    def gradient_norm(self) -> float:
+        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
+        space = self._bound.space
+        if self._rule.clip_norm < math.inf:  # the steps themselves have needed it
+            return math.sqrt(space.losses[:, 2].sum())
+        return float(np.linalg.norm(space.gradients[0]))
+
     def run(self, progress: Any) -> float:
         """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
         if not self.batches.in_order:
@@ -222,14 +229,13 @@ class CompiledEpochs:
 
     def _tell_rule(self, n: int, progress: Any) -> None:
         """Ask the schedule for the rates and momenta of the next n steps."""
-        schedule, n_steps, rule = self.plan.schedule, self.plan.n_steps, self._rule
+        plan, rule = self.plan, self._rule
         told = range(progress.step, progress.step + n)
-        if schedule.watches_loss:  # it moves between epochs only
-            rule.rates[:n] = schedule(progress.step, n_steps, progress.losses)
+        if plan.rated_by_epoch():
+            rule.rates[:n] = plan.rate(progress, progress.step)
         else:
-            rule.rates[:n] = [schedule(step, n_steps, progress.losses) for step in told]
-        rule.rates[:n] *= self.plan.learning_rate
-        momenta = [schedule.momentum(step, n_steps) for step in told]
+            rule.rates[:n] = [plan.rate(progress, step) for step in told]
+        momenta = [plan.momentum(progress, step) for step in told]
         rule.momenta[:n] = [math.nan if momentum is None else momentum for momentum in momenta]
         state = progress.optimizer_state
         if "mu_product" in state:

@@ -1,0 +1,100 @@
+"""The bridge to scikit-learn's callbacks: the hooks around a fit and around each of its epochs."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from numbers import Integral
+from typing import Any
+
+from skgd.descent import Progress
+
+EPOCH = "epoch"  # name of the tasks that a fit consists of
+_OF_THIS_FIT = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx")
+
+
+class Hooks:
+    """The callbacks of one fit. Where there are none, nothing is called between the epochs.
+
+    Parameters
+    ----------
+    estimator : estimator
+        With scikit-learn's `CallbackSupportMixin`.
+    X, y, sample_weight : array-like
+        As the user gave them.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, sample_weight: Any) -> None:
+        max_iter: Any = estimator.max_iter  # which is not checked yet
+        known = isinstance(max_iter, Integral) and int(max_iter) > 0
+        self._estimator = estimator
+        self._context = estimator._init_callback_context(
+            max_subtasks=int(max_iter) if known else None
+        )
+        self._data = {
+            "X": X,
+            "y": y,
+            "metadata": None if sample_weight is None else {"sample_weight": sample_weight},
+        }
+        self._of_epoch: Any = None
+        self._callbacks = list(getattr(estimator, "_skl_callbacks", []))
+        if self._callbacks:
+            self._context.call_on_fit_task_begin(estimator=estimator, **self._data)
+
+    def __bool__(self) -> bool:
+        return bool(self._callbacks)
+
+    def resumed(self) -> Any:
+        """Return what a training that goes on begins from: a fitted estimator, or None."""
+        X, y = self._data["X"], self._data["y"]
+        for callback in self._callbacks:
+            if hasattr(callback, "resume_from"):
+                found = callback.resume_from(self._estimator, self._context, X, y)
+                if found is not None:
+                    return found
+        return None
+
+    def before_epoch(self, fitted: Callable[[], dict[str, Any]]) -> Callable[[Progress], None]:
+        """Return the loop's hook; `fitted` gives the attributes as if the fit ended here."""
+
+        def begin(progress: Progress) -> None:
+            self._of_epoch = self._context.subcontext(task_name=EPOCH)
+            self._of_epoch.call_on_fit_task_begin(
+                estimator=self._estimator, reconstruction_attributes=fitted, **self._data
+            )
+
+        return begin
+
+    def after_epoch(self, fitted: Callable[[], dict[str, Any]]) -> Callable[[Progress], str | None]:
+        """Return the loop's hook, which gives a reason to stop, or None."""
+
+        def end(progress: Progress) -> str | None:
+            stop = self._of_epoch.call_on_fit_task_end(
+                estimator=self._estimator, reconstruction_attributes=fitted, **self._data
+            )
+            return self._reason() if stop else None
+
+        return end
+
+    def end(self, fitted: Callable[[], dict[str, Any]]) -> None:
+        """Call the hooks of a fit that is over."""
+        if self._callbacks:
+            self._context.call_on_fit_task_end(
+                estimator=self._estimator, reconstruction_attributes=fitted, **self._data
+            )
+
+    def _reason(self) -> str:
+        told = [getattr(callback, "stop_reason", lambda _: None) for callback in self._callbacks]
+        reasons = [reason for reason in (tell(self._context) for tell in told) if reason]
+        if not reasons:
+            names = ", ".join(type(callback).__name__ for callback in self._callbacks)
+            reasons = [f"one of {names}" if len(self._callbacks) > 1 else names]
+        return f"stopped by a callback: {'; '.join(reasons)}"
+
+
+def without_hooks(estimator: Any) -> Any:
+    """Return a shallow copy of the estimator without callbacks and their contexts."""
+    bare = copy.copy(estimator)
+    for name in (*_OF_THIS_FIT, "_parent_callback_ctx"):
+        bare.__dict__.pop(name, None)
+    return bare

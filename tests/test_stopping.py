@@ -1,0 +1,178 @@
+"""The ends of a training: steps, gradients, time, evaluations; and what its history holds."""
+
+import time
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.linear_model import Ridge
+
+import skgd
+from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
+from skgd.callbacks import RecordPath
+from skgd.schedules import PerEpoch
+
+X, y = load_iris(return_X_y=True)
+MODELS = [GDClassifier(), GDRegressor(), MLPBackpropClassifier((5,)), MLPBackpropRegressor((5,))]
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+every_engine = pytest.mark.parametrize("engine", ["numpy", "numba"])
+every_optimizer = pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+
+
+@pytest.fixture(autouse=True)
+def set_engine(request):
+    engine = getattr(request.node, "callspec", None) and request.node.callspec.params.get("engine")
+    if engine == "numba":
+        pytest.importorskip("numba")
+    with skgd.config_context(engine=engine or "auto"):
+        yield
+
+
+def made(model, **settings):
+    return clone(model).set_params(**{"max_iter": 400, "tol": None, "random_state": 0} | settings)
+
+
+@every_engine
+@every_model
+def test_small_steps_end_the_training(model, engine):
+    record = RecordPath()
+    model = made(model, step_tol=1e-2).set_callbacks(record).fit(X, y)
+    steps = np.linalg.norm(np.diff(record.path_, axis=0), axis=1)
+    relative = steps / np.linalg.norm(record.path_[1:], axis=1)
+    assert model.n_iter_ < 400 and "step_tol" in model.stop_reason_
+    assert relative[-1] <= 1e-2 and (relative[:-1] > 1e-2).all()
+
+
+@every_engine
+@every_optimizer
+def test_small_gradients_end_the_training(optimizer, engine):
+    """At a number as rate the coordinates are theta: the norm is that of dJ/dtheta itself."""
+    model = made(GDRegressor(), optimizer=optimizer, gradient_tol=0.05, max_iter=10**4)
+    model.set_params(learning_rate=0.01, batch_size=None).fit(X, y)
+    norms = np.array(model.history_["gradient_norm"])
+    assert "gradient_tol" in model.stop_reason_
+    assert norms[-1] <= 0.05 and (norms[:-1] > 0.05).all()
+    _, gradient = model.loss_and_gradient(X, y)
+    assert np.linalg.norm(gradient) < 0.06
+
+
+@every_engine
+@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1}, {"penalty": "l1", "alpha": 0.05}])
+def test_gradient_norm_is_that_of_the_last_batch(settings, engine):
+    """Full batch: the norm of each epoch is that at the parameters before it."""
+    record = RecordPath()
+    model = made(MLPBackpropClassifier((5,)), max_iter=5, learning_rate=0.05, batch_size=None)
+    model.set_params(**settings).set_callbacks(record).fit(X, y)
+    objective = model.objective(X, y)
+    for theta, norm in zip(record.path_[:-1], model.history_["gradient_norm"], strict=True):
+        gradient = objective.gradient(theta)
+        if "penalty" in settings:  # |w| has no derivative at 0: what is left of it there
+            left = np.sign(gradient) * np.maximum(np.abs(gradient) - settings["alpha"], 0)
+            at_zero = (theta == 0) & (np.arange(theta.size) < theta.size - 8)  # 8 intercepts
+            gradient = np.where(at_zero, left, gradient)
+        assert_allclose(np.linalg.norm(gradient), norm, rtol=1e-9)
+
+
+@every_optimizer
+@every_model
+def test_evaluations_end_the_training(model, optimizer):
+    model = made(model, optimizer=optimizer, max_evals=7).fit(X, y)
+    assert "max_evals" in model.stop_reason_
+    assert 7 <= model.n_loss_evaluations_ <= 9  # a line search takes two at a time
+    numeric = made(GDRegressor(), gradient="numeric", max_evals=100).fit(X, y)
+    assert 100 <= numeric.n_loss_evaluations_ < 100 + 2 * (X.shape[1] + 1) + 1
+
+
+@every_engine
+@every_model
+def test_time_ends_the_training(model, engine):
+    start = time.perf_counter()
+    model = made(model, max_time=0.2, max_iter=10**7).fit(X, y)
+    assert 0.2 <= time.perf_counter() - start < 30
+    assert "max_time" in model.stop_reason_ and model.history_["seconds"][-1] >= 0.2
+    assert model.history_["seconds"][-2] < 0.2
+
+
+def test_limits_without_effect_change_nothing():
+    far = {"max_time": 1e6, "max_evals": 10**9, "step_tol": 0, "gradient_tol": 0}
+    one = made(GDClassifier(), max_iter=20).fit(X, y)
+    two = made(GDClassifier(), max_iter=20, **far).fit(X, y)
+    assert one.parameters_.tolist() == two.parameters_.tolist()
+
+
+def test_a_small_gradient_means_the_minimum():
+    X, y = load_diabetes(return_X_y=True)
+    model = GDRegressor(batch_size=None, gradient_tol=1e-7, tol=None, max_iter=10**5).fit(X, y)
+    exact = Ridge(alpha=1e-3 * len(y)).fit(X, y)
+    assert "gradient_tol" in model.stop_reason_
+    assert_allclose(model.coef_, exact.coef_, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"step_tol": -1.0}, ValueError),
+        ({"gradient_tol": "small"}, TypeError),
+        ({"max_time": 0}, ValueError),
+        ({"max_evals": 0}, ValueError),
+        ({"max_evals": 2.5}, TypeError),
+    ],
+)
+@every_model
+def test_limits_are_checked(model, settings, error):
+    with pytest.raises(error, match=next(iter(settings))):
+        made(model, **settings).fit(X, y)
+
+
+@every_engine
+@every_model
+def test_reasons_are_sentences_and_seconds_rise(model, engine):
+    model = made(model, max_iter=5).fit(X, y)
+    assert model.stop_reason_.startswith("max_iter reached: ")
+    assert (np.diff(model.history_["seconds"]) > 0).all()
+    assert list(model.history_) == ["epoch", "loss", "learning_rate", "gradient_norm", "seconds"]
+
+
+def test_seconds_go_on_from_pass_to_pass():
+    model = GDClassifier()
+    for _ in range(4):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    assert (np.diff(model.history_["seconds"]) > 0).all() and model.n_iter_ == 4
+
+
+# ------------------------------------------------------------------------ rates epoch by epoch
+
+
+@every_engine
+@every_model
+def test_per_epoch_is_told_of_epochs(model, engine):
+    told = []
+
+    def factor(epoch, n_epochs):
+        told.append((epoch, n_epochs))
+        return 1 / (1 + epoch)
+
+    model = made(model, schedule=PerEpoch(factor), learning_rate=0.05, batch_size=20, max_iter=6)
+    model.fit(X, y)
+    assert set(told) == {(epoch, 6) for epoch in range(6)}
+    assert_allclose(model.history_["learning_rate"], 0.05 / np.arange(1, 7), rtol=1e-14)
+
+
+def test_per_epoch_goes_on_in_partial_fit():
+    model = GDClassifier(schedule=PerEpoch(lambda epoch, _: 0.5**epoch), learning_rate=0.4)
+    for _ in range(3):
+        model.partial_fit(X, y, classes=[0, 1, 2])
+    assert model.history_["learning_rate"] == [0.4, 0.2, 0.1]
+    with pytest.raises(ValueError, match="n_steps"):
+        GDClassifier(schedule=PerEpoch("cosine")).partial_fit(X, y, classes=[0, 1, 2])
+
+
+@every_engine
+def test_per_epoch_moves_the_momentum_too(engine):
+    """One step an epoch: epochs and steps are the same, so both must learn the same."""
+    settings = {"optimizer": "nesterov", "learning_rate": 0.05, "batch_size": None, "max_iter": 9}
+    by_step = made(GDClassifier(), schedule="one_cycle", **settings).fit(X, y)
+    by_epoch = made(GDClassifier(), schedule=PerEpoch("one_cycle"), **settings).fit(X, y)
+    assert by_step.parameters_.tolist() == by_epoch.parameters_.tolist()

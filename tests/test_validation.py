@@ -1,0 +1,213 @@
+"""Validation rows: given to fit, through a pipeline, in partial_fit; what stops, what is kept."""
+
+import numpy as np
+import pytest
+import sklearn
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_squared_error
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
+
+_X, _y = load_breast_cancer(return_X_y=True)
+CANCER = train_test_split(StandardScaler().fit_transform(_X), _y, random_state=0)
+DIABETES = train_test_split(*load_diabetes(return_X_y=True), random_state=0)
+MODELS = {
+    GDClassifier(): CANCER,
+    GDRegressor(): DIABETES,
+    MLPBackpropClassifier((8,)): CANCER,
+    MLPBackpropRegressor((8,)): DIABETES,
+}
+every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+
+
+def parts(model):
+    X, X_val, y, y_val = next(data for row, data in MODELS.items() if type(row) is type(model))
+    return X, y, {"X_val": X_val, "y_val": y_val}
+
+
+def loss_on(model, X, y, weight=None):
+    if hasattr(model, "classes_"):
+        return log_loss(y, model.predict_proba(X), sample_weight=weight)
+    return mean_squared_error(y, model.predict(X), sample_weight=weight) / 2
+
+
+@every_model
+def test_given_rows_are_only_recorded_where_nothing_stops_by_them(model):
+    X, y, val = parts(model)
+    plain = clone(model).set_params(max_iter=30, tol=None, random_state=0)
+    watched = clone(plain).fit(X, y, **val)
+    plain.fit(X, y)
+    assert_array_equal(watched.parameters_, plain.parameters_)
+    assert len(watched.validation_loss_curve_) == 30
+    assert_allclose(watched.validation_loss_curve_[-1], loss_on(watched, *val.values()), rtol=1e-9)
+    assert_array_equal(watched.validation_scores_, -np.array(watched.validation_loss_curve_))
+    assert watched.history_["validation_loss"] == watched.validation_loss_curve_
+
+
+@every_model
+def test_early_stopping_keeps_the_best_parameters_of_the_given_rows(model):
+    X, y, val = parts(model)
+    model = clone(model).set_params(
+        max_iter=400, early_stopping=True, n_iter_no_change=5, tol=0, random_state=0, alpha=0
+    )
+    if not isinstance(model, (GDClassifier, GDRegressor)):
+        model.set_params(learning_rate=0.02)
+    model.fit(X, y, **val)
+    assert_allclose(loss_on(model, *val.values()), min(model.validation_loss_curve_), rtol=1e-9)
+    if model.n_iter_ < 400:
+        assert model.stop_reason_.startswith("stopped early")
+        assert min(model.validation_loss_curve_[-5:]) >= min(model.validation_loss_curve_)
+
+
+@every_model
+def test_auto_stops_early_by_given_rows(model):
+    X, y, val = parts(model)
+    model = clone(model).set_params(early_stopping="auto", random_state=0)
+    model.set_params(max_iter=3, tol=None)
+    auto = clone(model).fit(X, y, **val)
+    on = clone(model).set_params(early_stopping=True).fit(X, y, **val)
+    assert_array_equal(auto.parameters_, on.parameters_)
+    assert clone(model).fit(X, y).validation_loss_curve_ is None
+
+
+def test_validation_loss_has_weights_but_no_class_weights_and_no_penalty():
+    X, y, val = parts(GDClassifier())
+    weight = np.random.default_rng(0).uniform(size=len(val["y_val"]))
+    weight[:20] = 0
+    model = GDClassifier(class_weight={0: 1, 1: 9}, alpha=1.0, max_iter=5, tol=None)
+    model.fit(X, y, **val, sample_weight_val=weight)
+    expected = log_loss(val["y_val"], model.predict_proba(val["X_val"]), sample_weight=weight)
+    assert_allclose(model.validation_loss_curve_[-1], expected, rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("scoring", "metric"),
+    [("balanced_accuracy", balanced_accuracy_score), (None, accuracy_score)],
+)
+def test_any_scorer_judges_given_rows(scoring, metric):
+    X, y, val = parts(GDClassifier())
+    labels, labels_val = np.where(y, "yes", "no"), np.where(val["y_val"], "yes", "no")
+    model = GDClassifier(max_iter=6, tol=None, scoring=scoring)
+    model.fit(X, labels, X_val=val["X_val"], y_val=labels_val)
+    expected = metric(labels_val, model.predict(val["X_val"]))
+    assert_allclose(model.validation_scores_[-1], expected, rtol=1e-12)
+
+
+@every_model
+def test_pipeline_transforms_the_given_rows(model):
+    X, y, val = parts(model)
+    X, val = 100 * X + 7, {**val, "X_val": 100 * val["X_val"] + 7}
+    model = clone(model).set_params(max_iter=8, tol=None, random_state=0, learning_rate=0.01)
+    scaler = StandardScaler().fit(X)
+    direct = clone(model).fit(
+        scaler.transform(X), y, X_val=scaler.transform(val["X_val"]), y_val=val["y_val"]
+    )
+    with sklearn.config_context(enable_metadata_routing=True):
+        last = clone(model).set_fit_request(X_val=True, y_val=True)
+        pipeline = Pipeline(
+            [("scale", StandardScaler()), ("learn", last)], transform_input=["X_val"]
+        ).fit(X, y, **val)
+    assert_array_equal(pipeline[-1].parameters_, direct.parameters_)
+    assert pipeline[-1].validation_loss_curve_ == direct.validation_loss_curve_
+
+
+@pytest.mark.parametrize("model", [GDClassifier(), MLPBackpropClassifier((8,))])
+def test_split_is_stratified(model):
+    X, y, _ = parts(model)
+    rare = np.where(np.arange(len(y)) % 20 == 0, 1, 0)  # 5 %
+    seen = []
+
+    def score(estimator, X, y):
+        seen.append(np.mean(y))
+        return 0.0
+
+    model = clone(model).set_params(
+        early_stopping=True, scoring=score, max_iter=2, tol=None, validation_fraction=0.2
+    )
+    model.fit(X, rare)
+    assert_allclose(seen, rare.mean(), atol=1 / (0.2 * len(y)))
+
+
+# ------------------------------------------------------------------------------ pass by pass
+
+
+@every_model
+def test_partial_fit_stops_early_and_brings_the_best_back(model):
+    X, y, val = parts(model)
+    model = clone(model).set_params(
+        early_stopping=True, n_iter_no_change=4, tol=0, random_state=0, alpha=0,
+    )  # fmt: skip
+    if not isinstance(model, (GDClassifier, GDRegressor)):
+        model.set_params(learning_rate=0.05)
+    first = {"classes": [0, 1]} if hasattr(model, "class_weight") else {}
+    for _ in range(1500):
+        model.partial_fit(X, y, **first, **val)
+        if model.stop_reason_.startswith("stopped early"):
+            break
+        assert_allclose(model.validation_loss_curve_[-1], loss_on(model, *val.values()), rtol=1e-9)
+    curve = model.validation_loss_curve_
+    assert len(curve) < 1500
+    assert min(curve[-4:]) >= curve[-5] == min(curve)
+    assert_allclose(loss_on(model, *val.values()), min(curve), rtol=1e-9)
+
+
+def test_passes_without_validation_rows_have_nan():
+    X, y, val = parts(GDRegressor())
+    model = GDRegressor(random_state=0)
+    model.partial_fit(X, y).partial_fit(X, y, **val).partial_fit(X, y)
+    assert_array_equal(np.isnan(model.validation_loss_curve_), [True, False, True])
+    assert len(model.history_["loss"]) == 3
+
+
+def test_partial_fit_needs_rows_to_stop_early_by():
+    X, y, _ = parts(GDRegressor())
+    with pytest.raises(ValueError, match="X_val"):
+        GDRegressor(early_stopping=True).partial_fit(X, y)
+
+
+def test_warm_start_begins_a_new_validation():
+    X, y, val = parts(GDClassifier())
+    model = GDClassifier(warm_start=True, early_stopping=True, max_iter=5, tol=None, random_state=0)
+    model.fit(X, y, **val)
+    first = model.validation_loss_curve_
+    model.fit(X, y, **val)
+    assert len(model.validation_loss_curve_) == 5
+    assert model.validation_loss_curve_[0] < first[0]
+
+
+# ------------------------------------------------------------------------------------- errors
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"X_val": True}, "belong together"),
+        ({"y_val": True}, "belong together"),
+        ({"sample_weight_val": True}, "belong together"),
+        ({"X_val": "columns", "y_val": True}, "X_val, y_val: X has 3 features"),
+        ({"X_val": True, "y_val": "rows"}, "X_val, y_val: .*inconsistent numbers"),
+        ({"X_val": True, "y_val": "classes"}, "X_val, y_val: y holds classes"),
+        ({"X_val": "nan", "y_val": True}, "X_val, y_val: .*NaN"),
+    ],
+)
+def test_errors_name_the_validation_rows(given, message):
+    X, y, val = parts(GDClassifier())
+    X_val, y_val = val.values()
+    wrong = {
+        "columns": X_val[:, :3],
+        "rows": y_val[:-1],
+        "classes": y_val + 5,
+        "nan": np.where(X_val > np.median(X_val), np.nan, X_val),
+    }
+    right = {"X_val": X_val, "y_val": y_val, "sample_weight_val": np.ones(len(y_val))}
+    given = {name: right[name] if value is True else wrong[value] for name, value in given.items()}
+    model = GDClassifier(max_iter=3, tol=None).fit(X, y)
+    before = model.parameters_
+    with pytest.raises(ValueError, match=message):
+        model.fit(X, y, **given)
+    assert_array_equal(model.parameters_, before)
