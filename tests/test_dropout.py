@@ -112,7 +112,13 @@ def test_gradient_of_the_thinned_network_as_in_torch(estimator, activation):
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "csr"])
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"learning_rate": 0.05}, {"dropout": [0.5, 0.0]}, {"activation": ["selu", "logistic"]}],
+    [
+        {},
+        {"learning_rate": 0.05},
+        {"dropout": [0.5, 0.0]},
+        {"activation": ["selu", "logistic"]},
+        {"direct_links": True},
+    ],
     ids=str,
 )
 def test_formula_and_graph_fit_the_same(estimator, settings, csr):

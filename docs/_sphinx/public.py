@@ -10,6 +10,8 @@ from typing import Any
 
 import skgd
 from skgd.activations import ACTIVATIONS
+from skgd.averaging import AVERAGES
+from skgd.constraints import CONSTRAINTS
 from skgd.gradients import GRADIENTS
 from skgd.losses import LOSSES
 from skgd.optimizers import OPTIMIZERS
@@ -20,10 +22,12 @@ from skgd.schedules import SCHEDULES
 TABLES: dict[str, dict[Any, type]] = {
     "losses": LOSSES,
     "penalties": PENALTIES,
+    "constraints": CONSTRAINTS,
     "activations": ACTIVATIONS,
     "gradients": GRADIENTS,
     "optimizers": OPTIMIZERS,
     "schedules": SCHEDULES,
+    "averaging": AVERAGES,
 }
 _MODULES = [*TABLES, "autodiff", "special", "callbacks", "plotting", "datasets", "exceptions"]
 
