@@ -15,7 +15,10 @@ import pictures  # noqa: E402
 import skgd  # noqa: E402
 
 # Seconds each; the others are shown without their output: make docs EXAMPLES=all.
-FAST_EXAMPLES = "backprop_is_not_learning|black_box_simulator|fit_physics|mape_with_l2"
+FAST_EXAMPLES = (
+    "backprop_is_not_learning|black_box_simulator|fit_physics|loss_curves|mape_with_l2"
+    "|paths_of_descent"
+)
 
 project = "skgd"
 author = "The skgd developers"

@@ -1,4 +1,6 @@
-"""Loss curves: the same network and gradient, other optimizers, training and held-out rows.
+"""
+Loss curves: the same network and gradient, other optimizers
+============================================================
 
 Digits, 64-32-10. A tenth of the rows is kept back (`early_stopping=True`), and each training
 returns the parameters that were best there, not the last ones. `LossCurveDisplay` reads all from
@@ -47,7 +49,7 @@ def train(X, y):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--output", type=Path, help="where to save the picture")
     arguments = parser.parse_args()
 
@@ -63,9 +65,9 @@ def main():
             f"  {validation[best]:16.4f}  {history['epoch'][best]:11d}"
             f"  {learner.score(X_test, y_test):11.4f}"
         )
+    display = LossCurveDisplay.from_estimator(learners)
+    display.ax_.set_title("Digits, 64-32-10: optimizer (learning rate)", loc="left")
     if arguments.output:
-        display = LossCurveDisplay.from_estimator(learners)
-        display.ax_.set_title("Digits, 64-32-10: optimizer (learning rate)", loc="left")
         display.figure_.savefig(arguments.output, dpi=110)
         print(f"\n{arguments.output.resolve()}")
 

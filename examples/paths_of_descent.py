@@ -1,4 +1,6 @@
-"""Paths of descent: several optimizers on one error surface.
+"""
+Paths of descent: several optimizers on one error surface
+=========================================================
 
 1. A straight line through points: J has two parameters, and is drawn as it is. Each optimizer
    starts at the same bad guess; the training is recorded epoch by epoch.
@@ -75,7 +77,7 @@ def print_paths(title, display):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
     parser.add_argument("--output", type=Path, help="where to save the picture")
     arguments = parser.parse_args()
 
@@ -91,11 +93,10 @@ def main():
     )
     print_paths("\nRosenbrock's valley; its lowest point: 1.0000 1.0000", valley)
 
+    figure.suptitle("Least squares of a line, and Rosenbrock's valley")
     if arguments.output:
-        figure.suptitle("Least squares of a line, and Rosenbrock's valley")
         figure.savefig(arguments.output, dpi=90)
         print(f"\n{arguments.output.resolve()}")
-    plt.close(figure)
 
 
 if __name__ == "__main__":

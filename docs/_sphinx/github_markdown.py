@@ -69,6 +69,8 @@ def _page_of(file: str) -> str:
     """Name of the page, from docs/, that shows a file, from the root."""
     if file in PAGES:
         return PAGES[file]
+    if file.startswith("examples/historical/"):  # several files, and a page that tells of them
+        return "historical.md"
     if file == "examples":
         return "generated/examples/index.rst"
     if file.startswith("examples/"):
