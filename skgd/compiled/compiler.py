@@ -197,12 +197,12 @@ def _measurement_types() -> dict[str, Any]:
         "z": table,
         "a": table,
         "zeros": flat,
-        "moved": _group(moves.Moved, table, table, table, table, int_),
+        "moved": _group(moves.Moved, table, table, table, table, int_, int_),
         "above": _group(moves.Above, table, table, integers, flat, flat, integers),
         "targets": _group(moves.Targets, table, flat, flat, int_, float_, flat, flat),
         "queue": _group(
-            moves.Queue, table, table, flat, flat, integers, flat, table, table, table, flat, flat,
-            flat, integers, flat,
+            moves.Queue, table, table, flat, flat, integers, flat, table, table, flat, flat, flat,
+            integers, flat, flat, table, types.int64[:, ::1], integers,
         ),  # fmt: skip
         "total": flat,
     }

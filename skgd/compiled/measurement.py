@@ -24,6 +24,7 @@ from skgd.objective import Batch, Objective
 _MOST_PARTS = 16
 _ROWS_OF_PART = 64  # at least
 _SUMS = 2**22  # numbers that the sums of all parts may take
+_CHANGES = 2**14  # numbers of moves that are measured before they are added up
 _NUMBERS = 2**16  # in the arrays of the rows that are worked on at a time: they fit the cache
 
 
@@ -139,11 +140,12 @@ class CompiledMoves:
                 a=a[layer + 1],
                 shifts=shifts[layer],
                 forward=0 if last else int(self._forward[layer]),
+                alike=int(layer == 0),
             )
             after = layers[layer + 2 :]
             above = moves.Above(
                 z=z[-1] if last else z[layer + 1],
-                W=np.empty((0, 0)) if last else np.ascontiguousarray(layers[layer + 1][0].T),
+                W=np.empty((0, 0)) if last else _with_room(layers[layer + 1][0].T),
                 sizes=self._sizes[-1:] if last else self._sizes[layer + 2 :],
                 weights=_joined([W for W, _ in after]),
                 intercepts=_joined([b for _, b in after]),
@@ -178,7 +180,9 @@ class CompiledMoves:
 
     def _queue(self, layer: int) -> moves.Queue:
         K, lanes = self._model.n_outputs, moves.LANES
-        widest, longest = self._sizes[1:].max(), self._sizes.max() + 1
+        moves_of_row, n_inputs = self._numbers[layer].size, self._sizes[layer] + 1
+        group = max(1, _CHANGES // moves_of_row)
+        widest, longest = self._sizes[1:].max(), self._sizes.max() + 1 + moves.PAD
         of_next = self._sizes[min(layer + 2, len(self._sizes) - 1)]
         return moves.Queue(
             z=np.zeros((of_next, lanes)),
@@ -186,15 +190,18 @@ class CompiledMoves:
             before=np.zeros(lanes),
             scale=np.zeros(lanes),
             number=np.zeros(lanes, np.int64),
-            values=np.zeros(lanes),
-            terms=np.zeros((K, lanes)),
+            values=np.zeros(2 * lanes),
             front=np.zeros((widest, lanes)),
             outputs=np.zeros((widest, lanes)),
             moved=np.zeros(longest),
             activated=np.zeros(longest),
             change=np.zeros(longest),
             unit=np.zeros(longest, np.int64),
+            shift=np.zeros(longest),
             zeros=np.zeros(max(longest, lanes)),
+            changes=np.zeros((group, moves_of_row)),
+            first=np.tile(np.arange(n_inputs), (group, 1)),
+            level=np.zeros(moves.LEVELS, np.int64),
         )
 
 
@@ -206,6 +213,10 @@ def _table(W: Any, b: Any, *, last: bool) -> np.ndarray:
 
 def _double(array: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _with_room(W: np.ndarray) -> np.ndarray:
+    return np.hstack([W, np.zeros((len(W), moves.PAD))])
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:
