@@ -15,7 +15,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skgd import descent
+from skgd import descent, engine
 from skgd._component import resolve
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
@@ -257,7 +257,7 @@ class GradientLearner(BaseEstimator):
             components = components.tried_on(data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
-        return DataObjective(objective, data, components.source, x0, _resolve_source)
+        return DataObjective(objective, data, components.source, x0, _resolve_source, engine.bind)
 
     # --------------------------------------------------------- what was learned
 
