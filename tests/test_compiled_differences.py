@@ -94,7 +94,7 @@ def test_losses(loss, method, hidden):
             **({"activation": "tanh"} if hidden else {}),
         )  # fmt: skip
         got = assert_alike(J, theta, Numeric(method=method))
-        if LOSSES[loss].smooth:
+        if LOSSES[loss].holomorphic or (LOSSES[loss].smooth and method != "richardson"):
             exact = J.gradient(theta, "analytic")
             error = {"2-point": 2e-6, "3-point": 4e-9, "richardson": 1e-9}[method]
             size = max(np.linalg.norm(exact), abs(J.value(theta)))
@@ -176,7 +176,7 @@ def test_values(loss, K):
         y = rng.integers(0, 2, size=(m, 1)) if K == 1 else np.eye(K)[rng.integers(0, K, size=m)]
         y = y.astype(float)
     raw[-1] = np.nan
-    by_column = [np.ascontiguousarray(array.T) for array in (y, raw)]
+    by_column = [array.T.copy() for array in (y, raw)]
     found = np.zeros(2 * m)
     kernel = ctypes.CFUNCTYPE(
         None, *[ctypes.c_void_p] * 3, *[ctypes.c_ssize_t] * 2, ctypes.c_double
@@ -203,7 +203,8 @@ def fitted(estimator, **options):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(300, 5)) * [1.0, 10.0, 0.1, 1.0, 1.0] + 3.0
     y = X @ [1.0, 0.1, 5.0, -1.0, 0.0]
-    y = np.digitize(y, [5.0, 8.0]) if "Classifier" in estimator.__name__ else 100.0 * y
+    classes = np.digitize(y, np.quantile(y, [0.3, 0.6]))
+    y = classes if "Classifier" in estimator.__name__ else 100.0 * y
     hidden = {"hidden_layer_sizes": (6,)} if "MLP" in estimator.__name__ else {}
     options = {"gradient": "numeric", "max_iter": 3, "tol": None, "random_state": 0} | options
     return estimator(**hidden | options).fit(X, y, np.linspace(0.5, 2.0, 300))
@@ -252,7 +253,10 @@ def test_a_gradient_outside_of_a_fit_has_the_same_bits_too():
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_a_weight_of_two_is_the_row_written_twice(estimator):
     """Adam makes a full step of any derivative, so that rounding must not count."""
-    model = estimator(gradient="numeric", optimizer="adam", random_state=0)
+    hidden = {}
+    if "MLP" in estimator.__name__:  # a difference across a kink of relu is off by more than 1e-7
+        hidden = {"hidden_layer_sizes": (8,), "activation": "tanh"}
+    model = estimator(gradient="numeric", optimizer="adam", random_state=0, **hidden)
     with config_context(engine="numba"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         check_sample_weight_equivalence_on_dense_data(estimator.__name__, model)

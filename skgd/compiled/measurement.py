@@ -53,7 +53,7 @@ class CompiledMoves:
         self._points, self._weights = (
             np.array(numbers, dtype=np.float64) for numbers in (stencil.points, stencil.weights)
         )
-        self._activate, self._measure = compiler.measurement()
+        self._run_forward, self._measure = compiler.measurement()
         name = name_in(LOSSES, objective.loss) or ""
         self._loss = compiler.value_kernel(name)
         settings = [float(getattr(objective.loss, name)) for name in LOSS_KERNELS[name][1]]
@@ -126,11 +126,10 @@ class CompiledMoves:
         zeros = queues[0].zeros
         a = [_double(batch.X[rows])]
         z: list[np.ndarray] = []
-        for layer, (W, b) in enumerate(layers):
-            z.append(a[-1] @ W + b)
+        for (W, b), forward in zip(layers, (*self._forward, 0), strict=True):
+            z.append(np.empty((len(a[0]), len(b))))
             a.append(np.empty_like(z[-1]))
-            if layer < len(layers) - 1:
-                self._activate(self._forward[layer], z[-1], a[-1], zeros)
+            self._run_forward(a[-2], W, b, z[-1], a[-1], forward, zeros)
         targets = self._targets(batch, rows)
         for layer, total in enumerate(sums):
             last = layer == len(layers) - 1

@@ -90,10 +90,24 @@ class Queue(NamedTuple):
 
 
 @njit(nogil=True, **EXACT)
-def activate(forward, z, a, zeros):
-    """``a = activation(z)``, row by row as moves do it."""
-    for row in range(z.shape[0]):
-        call(forward, (z[row], zeros, a[row], 1, z.shape[1]))
+def run_forward(inputs, W, b, z, a, forward, zeros):
+    """``z = inputs W + b`` and ``a = activation(z)``, row by row.
+
+    BLAS may round a row in another way at another place, or on another number of threads; divided
+    by a small step, that would show.
+    """
+    p, q = W.shape
+    for row in range(inputs.shape[0]):
+        out = z[row]
+        for j in range(q):
+            out[j] = b[j]
+        for i in range(p):
+            x, weights = inputs[row, i], W[i]
+            if x != 0.0:
+                for j in range(q):
+                    out[j] += x * weights[j]
+        if forward:
+            call(forward, (out, zeros, a[row], 1, q))
 
 
 @njit(nogil=True, **EXACT)
