@@ -26,7 +26,7 @@ from skgd.optimizers import Adam
 
 pytest.importorskip("numba")
 
-from skgd.compiled import compiler, measurement, values  # noqa: E402
+from skgd.compiled import compiler, measurement, values
 
 METHODS = {"2-point": 1 / 2, "3-point": 1 / 3, "richardson": 1 / 5}  # h is eps to this power
 HIDDEN = [(), (5,), (4, 3)]

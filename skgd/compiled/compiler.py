@@ -192,6 +192,10 @@ def _measurement_types() -> dict[str, Any]:
     """Types of the arguments of `moves`, by name."""
     flat, table = types.float64[::1], types.float64[:, ::1]
     integers, int_, float_ = types.int64[::1], types.int64, types.float64
+    queue = [
+        *[table, table, flat, flat, integers, flat, table, table, flat, flat, flat],
+        *[integers, flat, flat, table, types.int64[:, ::1], integers],
+    ]
     return {
         "inputs": table,
         "W": table,
@@ -203,10 +207,7 @@ def _measurement_types() -> dict[str, Any]:
         "moved": _group(moves.Moved, table, table, table, table, int_, int_),
         "above": _group(moves.Above, table, table, integers, flat, flat, integers),
         "targets": _group(moves.Targets, table, flat, flat, int_, float_, flat, flat),
-        "queue": _group(
-            moves.Queue, table, table, flat, flat, integers, flat, table, table, flat, flat, flat,
-            integers, flat, flat, table, types.int64[:, ::1], integers,
-        ),  # fmt: skip
+        "queue": _group(moves.Queue, *queue),
         "total": flat,
     }
 

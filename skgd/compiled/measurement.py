@@ -70,7 +70,9 @@ class CompiledMoves:
         self, layers: Layers, batch: Batch, step: np.ndarray, gradient: np.ndarray
     ) -> float:
         """Return the loss and add its differences, divided by `step`, to `gradient`."""
-        layers = [(_double(W), np.zeros(W.shape[1]) if b is None else _double(b)) for W, b in layers]
+        layers = [
+            (_double(W), np.zeros(W.shape[1]) if b is None else _double(b)) for W, b in layers
+        ]
         steps = [step[numbers].astype(np.float64) for numbers in self._numbers]
         shifts = [h.copy() for h in steps]
         if self._coordinates.spread is not None:

@@ -2,8 +2,9 @@
 
 ``kernel(y, raw, values, K, m, setting)`` adds the losses of m rows, summed over K outputs, to the
 zeros in `values`. `y` and `raw` are (K, m), flat: what is done row by row can be vectorised. `raw`
-may be overwritten, and so may m numbers after `values`. No derivative is computed here; the formulas
-are those of the rows of the same names in `skgd.losses`, and settings are as in `LOSS_KERNELS`.
+may be overwritten, and so may m numbers after `values`. No derivative is computed here; the
+formulas are those of the rows of the same names in `skgd.losses`, and settings are as in
+`LOSS_KERNELS`.
 """
 
 from __future__ import annotations
@@ -80,7 +81,9 @@ def poisson(y, raw, values, K, m, setting):
     for k in range(K):
         for i in range(m):
             log_y = log(y[k * m + i] if y[k * m + i] > 0.0 else 1.0)
-            values[i] += y[k * m + i] * (log_y - raw[k * m + i]) + (exp(raw[k * m + i]) - y[k * m + i])
+            values[i] += y[k * m + i] * (log_y - raw[k * m + i]) + (
+                exp(raw[k * m + i]) - y[k * m + i]
+            )
 
 
 def gamma(y, raw, values, K, m, setting):
