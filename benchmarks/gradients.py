@@ -127,15 +127,17 @@ def numeric_table() -> None:
         theirs = approx_fprime(J.x0, J.value)
         slow = time.perf_counter() - start
         measured_row(f"{activation}: approx_fprime (2-point)", slow, slow, theirs, exact)
-        for method in ("2-point", "3-point", "richardson"):
-            source = Numeric(method=method)
-            fast = in_turn({"": lambda J=J, s=source: J.gradient(J.x0, s)}, rounds=3)[""]
-            ours = J.gradient(J.x0, source)
-            measured_row(f"{activation}: Numeric {method}", fast, slow, ours, exact)
-        source = Numeric(space="predictions")
-        fast = in_turn({"": lambda J=J, s=source: J.gradient(J.x0, s)}, rounds=3)[""]
-        ours = J.gradient(J.x0, source)
-        measured_row(f"{activation}: Numeric of predictions", fast, slow, ours, exact)
+        sources = {
+            f"Numeric {method}, {engine}": (engine, Numeric(method=method))
+            for engine in ("numpy", "numba")
+            for method in ("2-point", "3-point", "richardson")
+        }
+        sources["Numeric of predictions"] = ("numpy", Numeric(space="predictions"))
+        for name, (engine, source) in sources.items():
+            with skgd.config_context(engine=engine):
+                fast = in_turn({"": lambda J=J, s=source: J.gradient(J.x0, s)}, rounds=3)[""]
+                ours = J.gradient(J.x0, source)
+            measured_row(f"{activation}: {name}", fast, slow, ours, exact)
 
 
 def measured_row(

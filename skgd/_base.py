@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from skgd import descent, stopping
+from skgd import descent, engine, stopping
 from skgd._component import check_number, resolve
 from skgd._documentation import Documented
 from skgd._hooks import Hooks
@@ -303,7 +303,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             components = self._tried_on(components, data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
-        return DataObjective(objective, data, components.source, x0, _resolve_source)
+        return DataObjective(objective, data, components.source, x0, _resolve_source, engine.bind)
 
     # --------------------------------------------------------- what was learned
 

@@ -15,11 +15,14 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skgd._threads import one_blas_thread
 from skgd.activations import ACTIVATIONS
 from skgd.averaging import AVERAGES
-from skgd.gradients import Analytic, Backprop, GradientSource
+from skgd.differences import STENCILS
+from skgd.gradients import Analytic, Backprop, GradientFunction, GradientSource, Numeric
 from skgd.losses import LOSSES
-from skgd.objective import Objective
+from skgd.moved_parameters import MovedParameters
+from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 
 ENGINES = ("auto", "numpy", "numba")
@@ -27,6 +30,9 @@ _VARIABLE = "SKGD_ENGINE"
 _WORTH_LOADING = 1.0  # seconds of NumPy; to load numba and the kernels takes a third of one
 _PYTHON_OF_STEP = 1e-4  # seconds that a step of the NumPy engine takes beside its arithmetic
 _FLOPS = 3e10  # of the NumPy engine, in a second
+_MOVE = 1e-8  # seconds that NumPy takes for one moved parameter in one row
+_PYTHON_OF_UNIT = 1e-4  # seconds for the moves of a unit beside its arithmetic
+_CALLS = 20  # gradients that whoever asks for one will ask for
 
 _chosen: ContextVar[str | None] = ContextVar("skgd_engine", default=None)
 _default: str | None = None
@@ -40,10 +46,10 @@ def set_config(engine: str | None = None) -> None:
     engine : {"auto", "numpy", "numba"} or None
         "numpy" always works. "numba" takes compiled steps wherever the parts of a learner have
         compiled forms: losses, activations and optimizers of the tables, with the gradient by
-        "analytic" or "backprop", without dropout or constraint. "auto" does so if numba is
-        installed and the work is large enough to pay for loading it, by a rule that depends on
-        sizes alone. None changes nothing. The environment variable SKGD_ENGINE sets it for worker
-        processes, too.
+        "analytic" or "backprop", without dropout or constraint; and compiled measurements for
+        "numeric", on dense rows, without dropout. "auto" does so if numba is installed and the
+        work is large enough to pay for loading it, by a rule that depends on sizes alone. None
+        changes nothing. The environment variable SKGD_ENGINE sets it for worker processes, too.
 
     Raises
     ------
@@ -136,26 +142,100 @@ def engine_for(
 ) -> str:
     """Return "numba" or "numpy", for a training of so many steps on so many rows each.
 
-    `plan` is a `descent.Plan`.
+    `plan` is a `descent.Plan`, or None for gradients alone.
     """
+    numeric = isinstance(source, Numeric)
+    if numeric:
+        compiled = _has_compiled_moves(objective, source, X)
+        compiled = compiled and (plan is None or plan.dropout is None)
+    else:
+        compiled = _has_compiled_form(objective, source, plan, X)
     engine = wanted()
-    if engine == "numpy" or not _has_compiled_form(objective, source, plan, X):
+    if engine == "numpy" or not compiled:
         return "numpy"
     if engine == "numba":
         return "numba"
+    seconds = n_steps * (_seconds_of_moves if numeric else _seconds_of_step)(objective, X, n_rows)
+    return "numba" if seconds >= _WORTH_LOADING and find_spec("numba") is not None else "numpy"
+
+
+def bind(
+    objective: Objective, source: GradientSource, dtype: Any, batch: Batch
+) -> GradientFunction:
+    """Return the source, bound to the objective, for gradients by theta on this batch.
+
+    Measured gradients are compiled by the rule of a training of some steps; the other sources
+    gain nothing where there are no steps.
+    """
+    bound = source.bind(objective, dtype)
+    n = batch.X.shape[0]
+    if (
+        not isinstance(bound, MovedParameters)
+        or engine_for(objective, source, None, batch.X, _CALLS, n) == "numpy"
+    ):
+        return bound
+    return _OnOwnThreads(compiled_moves(bound))
+
+
+def compiled_moves(bound: MovedParameters) -> MovedParameters:
+    """Let machine code measure; `bound` is changed."""
+    from skgd.compiled.measurement import CompiledMoves  # loads numba
+
+    bound.moves = CompiledMoves(bound.objective, bound.coordinates, bound.steps.stencil)
+    return bound
+
+
+class _OnOwnThreads:
+    """A gradient outside of a fit, which finds BLAS on one thread and takes the others itself."""
+
+    def __init__(self, bound: MovedParameters) -> None:
+        self._bound = bound
+        self.losses_per_call = bound.losses_per_call
+
+    def resume(self, step: int) -> None:
+        """All steps are alike."""
+
+    def __call__(self, u: np.ndarray, batch: Batch, gradient: np.ndarray) -> float:
+        """Return smooth J at theta(u) and write its gradient by u into `gradient`."""
+        with one_blas_thread():
+            return self._bound(u, batch, gradient)
+
+
+def _seconds_of_step(objective: Objective, X: Any, n_rows: int) -> float:
     density = X.nnz / (X.shape[0] * X.shape[1]) if sparse.issparse(X) else 1.0
-    flops = 6.0 * n_rows * objective.model.n_weights * density
-    worth = n_steps * (_PYTHON_OF_STEP + flops / _FLOPS) >= _WORTH_LOADING
-    return "numba" if worth and find_spec("numba") is not None else "numpy"
+    return _PYTHON_OF_STEP + 6.0 * n_rows * objective.model.n_weights * density / _FLOPS
+
+
+def _seconds_of_moves(objective: Objective, X: Any, n_rows: int) -> float:
+    model = objective.model
+    units = sum(model.hidden_layer_sizes) + model.n_outputs
+    return units * _PYTHON_OF_UNIT + n_rows * model.n_parameters * _MOVE
+
+
+def _has_compiled_moves(objective: Objective, source: Numeric, X: Any) -> bool:
+    """Whether machine code can measure: any optimizer may make the steps."""
+    return (
+        type(source) is Numeric
+        and source.space == "parameters"
+        and source.method in STENCILS
+        and not STENCILS[source.method].holomorphic
+        and _has_compiled_parts(objective)
+        and X.dtype in (np.float64, np.float32)
+        and not sparse.issparse(X)
+    )
+
+
+def _has_compiled_parts(objective: Objective) -> bool:
+    model = objective.model
+    activations = all(type(part) in ACTIVATIONS.values() for part in model.activations)
+    return type(objective.loss) in LOSSES.values() and activations and not model.direct_links
 
 
 def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, X: Any) -> bool:
     """Whether all parts are rows of the tables; a user's own class may do anything."""
     return (
         type(source) in (Analytic, Backprop)
-        and type(objective.loss) in LOSSES.values()
-        and not objective.model.direct_links
-        and all(type(part) in ACTIVATIONS.values() for part in objective.model.activations)
+        and _has_compiled_parts(objective)
         and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31

@@ -150,6 +150,10 @@ class Objective:
         return float(self.with_l2(loss, layers)) + self.l1_term(theta)
 
 
+def _bind(objective: Objective, source: Any, dtype: Any, batch: Batch) -> Any:
+    return source.bind(objective, dtype)
+
+
 class DataObjective:
     """J on fixed data as a function of theta alone: ``theta -> (value, gradient)``.
 
@@ -167,6 +171,8 @@ class DataObjective:
         Where to start.
     resolve_source : callable
         Turns the name of a gradient source into the source.
+    bind : callable
+        ``(objective, source, dtype, batch) -> bound source``: who does the arithmetic.
     """
 
     def __init__(
@@ -176,12 +182,14 @@ class DataObjective:
         source: Any,
         x0: np.ndarray,
         resolve_source: Callable[[Any], Any],
+        bind: Callable[..., Any] = _bind,
     ) -> None:
         self.x0 = x0
         self._objective = objective
         self._batch = batch
         self._source = source
         self._resolve_source = resolve_source
+        self._bind = bind
         self._bound: tuple[Any, Any] = (None, None)  # a source, and its function with buffers
 
     def __call__(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
@@ -224,7 +232,8 @@ class DataObjective:
             loss = self._objective.loss
             if not loss.any_rows:
                 source.check_rows(loss, self._batch.y, loss.trial_outputs(self._batch.y))
-            self._bound = (source, source.bind(self._objective, theta.dtype))
+            bound = self._bind(self._objective, source, theta.dtype, self._batch)
+            self._bound = (source, bound)
         with np.errstate(all="ignore"):  # a line search may look far away, and be told inf
             value = self._bound[1](theta, self._batch, gradient)
         if self._objective.l1_strength:

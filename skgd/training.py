@@ -16,9 +16,10 @@ from skgd._parameters import Components
 from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates, column_statistics, output_statistics
 from skgd.dropout import Dropout
-from skgd.engine import engine_for
+from skgd.engine import compiled_moves, engine_for
 from skgd.gradients import GradientFunction
 from skgd.losses import Loss
+from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
 from skgd.rates import automatic_patience, automatic_rate, automatic_schedule
@@ -101,7 +102,10 @@ class Training:
         gradient_of: GradientFunction = self.gradient_of
         engine: descent.Engine | None = None
         with ExitStack() as closing:
-            if self.engine == "numba":
+            if isinstance(gradient_of, MovedParameters):
+                if self.engine == "numba":
+                    gradient_of = compiled_moves(gradient_of)  # NumPy takes the steps
+            elif self.engine == "numba":
                 from skgd.compiled.training import CompiledEpochs, CompiledGradient  # loads numba
 
                 engine = CompiledEpochs

@@ -32,6 +32,7 @@ from skgd import (
     set_config,
 )
 from skgd.activations import ReLU
+from skgd.gradients import Numeric
 from skgd.losses import SquaredError
 from skgd.optimizers import LBFGS, Adam
 
@@ -162,7 +163,8 @@ def with_long_indices(X):
     [
         (GDRegressor, {}, "numba"),
         (GDRegressor, {"gradient": "backprop"}, "numba"),
-        (GDRegressor, {"gradient": "numeric"}, "numpy"),
+        (GDRegressor, {"gradient": "numeric"}, "numba"),
+        (GDRegressor, {"gradient": Numeric(method="cs")}, "numpy"),
         (GDRegressor, {"loss": MyError(), "gradient": "analytic"}, "numpy"),
         (GDRegressor, {"loss": mean_square, "learning_rate": 0.01}, "numpy"),
         (GDRegressor, {"optimizer": MyAdam()}, "numpy"),

@@ -146,9 +146,9 @@ def driver(dtype: np.dtype) -> Callable[..., int]:
 
 @cache
 def measurement() -> tuple[Callable[..., None], Callable[..., None]]:
-    """`moves.activate` and `moves.measure`, compiled."""
+    """`moves.run_forward` and `moves.measure`, compiled."""
     kinds = _measurement_types()
-    return _compiled(moves.activate, kinds), _compiled(moves.measure, kinds)
+    return _compiled(moves.run_forward, kinds), _compiled(moves.measure, kinds)
 
 
 def _compiled(function: Any, kinds: dict[str, Any]) -> Callable[..., Any]:
@@ -192,31 +192,22 @@ def _measurement_types() -> dict[str, Any]:
     """Types of the arguments of `moves`, by name."""
     flat, table = types.float64[::1], types.float64[:, ::1]
     integers, int_, float_ = types.int64[::1], types.int64, types.float64
+    queue = [
+        *[table, table, flat, flat, integers, flat, table, table, flat, flat, flat],
+        *[integers, flat, flat, table, types.int64[:, ::1], integers],
+    ]
     return {
-        "forward": int_,
+        "inputs": table,
+        "W": table,
+        "b": flat,
         "z": table,
         "a": table,
+        "forward": int_,
         "zeros": flat,
-        "moved": _group(moves.Moved, table, table, table, table, int_),
+        "moved": _group(moves.Moved, table, table, table, table, int_, int_),
         "above": _group(moves.Above, table, table, integers, flat, flat, integers),
         "targets": _group(moves.Targets, table, flat, flat, int_, float_, flat, flat),
-        "queue": _group(
-            moves.Queue,
-            table,
-            table,
-            flat,
-            flat,
-            integers,
-            flat,
-            table,
-            table,
-            table,
-            flat,
-            flat,
-            flat,
-            integers,
-            flat,
-        ),  # fmt: skip
+        "queue": _group(moves.Queue, *queue),
         "total": flat,
     }
 

@@ -24,6 +24,7 @@ from skgd.objective import Batch, Objective
 _MOST_PARTS = 16
 _ROWS_OF_PART = 64  # at least
 _SUMS = 2**22  # numbers that the sums of all parts may take
+_CHANGES = 2**14  # numbers of moves that are measured before they are added up
 _NUMBERS = 2**16  # in the arrays of the rows that are worked on at a time: they fit the cache
 
 
@@ -52,7 +53,7 @@ class CompiledMoves:
         self._points, self._weights = (
             np.array(numbers, dtype=np.float64) for numbers in (stencil.points, stencil.weights)
         )
-        self._activate, self._measure = compiler.measurement()
+        self._run_forward, self._measure = compiler.measurement()
         name = name_in(LOSSES, objective.loss) or ""
         self._loss = compiler.value_kernel(name)
         settings = [float(getattr(objective.loss, name)) for name in LOSS_KERNELS[name][1]]
@@ -69,9 +70,9 @@ class CompiledMoves:
         self, layers: Layers, batch: Batch, step: np.ndarray, gradient: np.ndarray
     ) -> float:
         """Return the loss and add its differences, divided by `step`, to `gradient`."""
-        layers = [
+        layers = Layers(
             (_double(W), np.zeros(W.shape[1]) if b is None else _double(b)) for W, b in layers
-        ]
+        )
         steps = [step[numbers].astype(np.float64) for numbers in self._numbers]
         shifts = [h.copy() for h in steps]
         if self._coordinates.spread is not None:
@@ -127,11 +128,10 @@ class CompiledMoves:
         zeros = queues[0].zeros
         a = [_double(batch.X[rows])]
         z: list[np.ndarray] = []
-        for layer, (W, b) in enumerate(layers):
-            z.append(a[-1] @ W + b)
+        for (W, b), forward in zip(layers, (*self._forward, 0), strict=True):
+            z.append(np.empty((len(a[0]), len(b))))
             a.append(np.empty_like(z[-1]))
-            if layer < len(layers) - 1:
-                self._activate(self._forward[layer], z[-1], a[-1], zeros)
+            self._run_forward(a[-2], W, b, z[-1], a[-1], forward, zeros)
         targets = self._targets(batch, rows)
         for layer, total in enumerate(sums):
             last = layer == len(layers) - 1
@@ -141,11 +141,12 @@ class CompiledMoves:
                 a=a[layer + 1],
                 shifts=shifts[layer],
                 forward=0 if last else int(self._forward[layer]),
+                alike=int(layer == 0),
             )
             after = layers[layer + 2 :]
             above = moves.Above(
                 z=z[-1] if last else z[layer + 1],
-                W=np.empty((0, 0)) if last else np.ascontiguousarray(layers[layer + 1][0].T),
+                W=np.empty((0, 0)) if last else _with_room(layers[layer + 1][0].T),
                 sizes=self._sizes[-1:] if last else self._sizes[layer + 2 :],
                 weights=_joined([W for W, _ in after]),
                 intercepts=_joined([b for _, b in after]),
@@ -180,7 +181,9 @@ class CompiledMoves:
 
     def _queue(self, layer: int) -> moves.Queue:
         K, lanes = self._model.n_outputs, moves.LANES
-        widest, longest = self._sizes[1:].max(), self._sizes.max() + 1
+        moves_of_row, n_inputs = self._numbers[layer].size, self._sizes[layer] + 1
+        group = max(1, _CHANGES // moves_of_row)
+        widest, longest = self._sizes[1:].max(), self._sizes.max() + 1 + moves.PAD
         of_next = self._sizes[min(layer + 2, len(self._sizes) - 1)]
         return moves.Queue(
             z=np.zeros((of_next, lanes)),
@@ -188,15 +191,18 @@ class CompiledMoves:
             before=np.zeros(lanes),
             scale=np.zeros(lanes),
             number=np.zeros(lanes, np.int64),
-            values=np.zeros(lanes),
-            terms=np.zeros((K, lanes)),
+            values=np.zeros(2 * lanes),
             front=np.zeros((widest, lanes)),
             outputs=np.zeros((widest, lanes)),
             moved=np.zeros(longest),
             activated=np.zeros(longest),
             change=np.zeros(longest),
             unit=np.zeros(longest, np.int64),
+            shift=np.zeros(longest),
             zeros=np.zeros(max(longest, lanes)),
+            changes=np.zeros((group, moves_of_row)),
+            first=np.tile(np.arange(n_inputs), (group, 1)),
+            level=np.zeros(moves.LEVELS, np.int64),
         )
 
 
@@ -208,6 +214,10 @@ def _table(W: Any, b: Any, *, last: bool) -> np.ndarray:
 
 def _double(array: Any) -> np.ndarray:
     return np.ascontiguousarray(array, dtype=np.float64)
+
+
+def _with_room(W: np.ndarray) -> np.ndarray:
+    return np.hstack([W, np.zeros((len(W), moves.PAD))])
 
 
 def _joined(arrays: list[np.ndarray]) -> np.ndarray:
