@@ -144,6 +144,7 @@ def test_more_than_fits_at_a_time(hidden, monkeypatch):
     monkeypatch.setattr(measurement, "_NUMBERS", 64)
     monkeypatch.setattr(measurement, "_CHANGES", 1)
     monkeypatch.setattr(measurement, "_ROWS_OF_PART", 30)
+    monkeypatch.setattr(measurement, "_MOVES_OF_PART", 100)
     assert_allclose(by_engine("numba", J, theta, Numeric())[1], whole, rtol=1e-6, atol=1e-9)
 
 
@@ -226,6 +227,7 @@ def test_training_in_automatic_coordinates(estimator, optimizer):
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_same_bits_for_any_number_of_threads(estimator, monkeypatch):
+    monkeypatch.setattr(measurement, "_MOVES_OF_PART", 100)
     used = []
     on_threads = measurement._on_threads
     monkeypatch.setattr(

@@ -23,6 +23,7 @@ from skgd.objective import Batch, Objective
 
 _MOST_PARTS = 16
 _ROWS_OF_PART = 64  # at least
+_MOVES_OF_PART = 2**15  # at least: fewer take no longer than to start a thread
 _SUMS = 2**22  # numbers that the sums of all parts may take
 _CHANGES = 2**14  # numbers of moves that are measured before they are added up
 _NUMBERS = 2**16  # in the arrays of the rows that are worked on at a time: they fit the cache
@@ -97,8 +98,10 @@ class CompiledMoves:
         return value
 
     def _parts(self, n: int) -> list[slice]:
+        moves_of_row = self._model.n_parameters * len(self._points)
         most = max(2, _SUMS // self._model.n_parameters)
-        n_parts = max(1, min(_MOST_PARTS, most, n // _ROWS_OF_PART))
+        worth = min(n // _ROWS_OF_PART, n * moves_of_row // _MOVES_OF_PART)
+        n_parts = max(1, min(_MOST_PARTS, most, worth))
         return [slice(n * i // n_parts, n * (i + 1) // n_parts) for i in range(n_parts)]
 
     def _part(
@@ -181,8 +184,8 @@ class CompiledMoves:
 
     def _queue(self, layer: int) -> moves.Queue:
         K, lanes = self._model.n_outputs, moves.LANES
-        moves_of_row, n_inputs = self._numbers[layer].size, self._sizes[layer] + 1
-        group = max(1, _CHANGES // moves_of_row)
+        n_moves, n_inputs = self._numbers[layer].size, self._sizes[layer] + 1
+        group = max(1, _CHANGES // n_moves)
         widest, longest = self._sizes[1:].max(), self._sizes.max() + 1 + moves.PAD
         of_next = self._sizes[min(layer + 2, len(self._sizes) - 1)]
         return moves.Queue(
@@ -200,7 +203,7 @@ class CompiledMoves:
             unit=np.zeros(longest, np.int64),
             shift=np.zeros(longest),
             zeros=np.zeros(max(longest, lanes)),
-            changes=np.zeros((group, moves_of_row)),
+            changes=np.zeros((group, n_moves)),
             first=np.tile(np.arange(n_inputs), (group, 1)),
             level=np.zeros(moves.LEVELS, np.int64),
         )

@@ -103,9 +103,8 @@ def run_forward(inputs, W, b, z, a, forward, zeros):
             out[j] = b[j]
         for i in range(p):
             x, weights = inputs[row, i], W[i]
-            if x != 0.0:
-                for j in range(q):
-                    out[j] += x * weights[j]
+            for j in range(q):
+                out[j] += x * weights[j]
         if forward:
             call(forward, (out, zeros, a[row], 1, q))
 
