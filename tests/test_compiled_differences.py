@@ -292,7 +292,6 @@ class MyError(SquaredError):
         ({"loss": MyError()}, "numpy"),
         ({"loss": lambda y, raw: (y - raw) ** 2}, "numpy"),
     ],
-    ids=str,
 )
 def test_what_is_compiled(options, expected):
     with config_context(engine="numba"):
