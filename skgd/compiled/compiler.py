@@ -171,7 +171,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "terms": group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
         "rule": group(steps.Rule, floats, floats, floats, floats, float_, int_),
         "state": group(steps.State, flat, flat, flat, flat, flat),
-        "space": group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
+        "space": group(steps.Space, *[table] * 12, types.float64[:, ::1], flat, flat, int_),
     }
 
 
