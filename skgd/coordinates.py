@@ -34,6 +34,8 @@ from skgd.models import FeedForward, Layers
 from skgd.objective import Batch
 
 _CHUNK = 2**16  # numbers: small enough for the cache
+_SPARSE_CHUNK = 2**18  # entries: many to a column, whose sums pass through the cache for each chunk
+_CANCELLED = 1e-4  # share of the mean square that a variance should have, as their difference
 _SAMPLE = 1000  # rows
 
 
@@ -204,10 +206,15 @@ def _moments(
     if sparse.issparse(X):
         if unit is not None:
             X = X.multiply(1.0 / unit).tocsr()
-        mean, variance = mean_variance_axis(X, axis=0, weights=weight)
-        mean = mean.astype(np.float64)
-        variance = np.maximum(variance, 0.0, dtype=np.float64)  # rounding may go below
-        return (mean, variance) if centred else (np.zeros_like(mean), variance + mean**2)
+        mean, square = _sparse_means(X, weight)
+        if not centred:
+            return np.zeros_like(mean), square
+        variance = square - mean**2
+        if (variance < _CANCELLED * square).any():  # of the digits, too many are gone
+            mean, variance = mean_variance_axis(X, axis=0, weights=weight)
+            mean = mean.astype(np.float64)
+            variance = np.maximum(variance, 0.0, dtype=np.float64)  # rounding may go below
+        return mean, variance
 
     # One pass over X. The squares are those of the distances from the mean of a few rows: about
     # zero, a column far from it would lose its variance to rounding.
@@ -239,6 +246,23 @@ def _moments(
         return about, second / mass
     first /= mass
     return about + first, np.maximum(second / mass - first**2, 0.0)
+
+
+def _sparse_means(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted means of the columns of a CSR matrix and of their squares, in float64."""
+    n, p = X.shape
+    weight = np.ones(n) if weight is None else weight.astype(np.float64)
+    first, second = np.zeros(p), np.zeros(p)
+    length = max(1, _SPARSE_CHUNK * n // max(1, X.nnz))
+    for rows in gen_batches(n, length):
+        start, stop = X.indptr[rows.start], X.indptr[rows.stop]
+        values, where = X.data[start:stop].astype(np.float64), X.indices[start:stop]
+        indptr = X.indptr[rows.start : rows.stop + 1] - start
+        block = sparse.csr_matrix((values, where, indptr), shape=(rows.stop - rows.start, p))
+        first += block.T @ weight[rows]
+        np.square(values, out=block.data)
+        second += block.T @ weight[rows]
+    return first / weight.sum(), second / weight.sum()
 
 
 def output_statistics(

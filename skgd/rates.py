@@ -26,8 +26,7 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.sparse import issparse
-from sklearn.utils.extmath import safe_sparse_dot
+from scipy.sparse import csr_matrix, issparse
 
 from skgd.coordinates import Coordinates
 from skgd.losses import Loss
@@ -208,27 +207,40 @@ def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
         mean = coordinates.mean.astype(np.float64)
         scale = coordinates.scale.astype(np.float64)
     ones = float(coordinates.model.fit_intercept)
-
-    def rows_times(v: np.ndarray) -> np.ndarray:
-        w = v[:p] / scale
-        return safe_sparse_dot(X, w) - mean @ w + ones * v[p]
-
-    def times_rows(r: np.ndarray) -> np.ndarray:
-        total = r.sum()
-        return np.append((safe_sparse_dot(X.T, r) - mean * total) / scale, ones * total)
-
     v = np.random.default_rng(0).standard_normal(p + 1)
+    v /= np.linalg.norm(v)
+    absent = 0.0  # by how much the columns that are zero in all these rows lengthen each row
+    if issparse(X):
+        X.data /= scale[X.indices]
+        mean = mean / scale
+        r = X @ v[:p] - mean @ v[:p] + ones * v[p]
+        squares = weight @ X.multiply(X) - mean * (2.0 * (weight @ X) - mean)
+        X, present = _without_empty_columns(X)
+        absent = float(np.square(mean[~present]).sum())
+        mean = mean[present]
+    else:
+        X = (X - mean) / scale
+        r = X @ v[:p] + ones * v[p]
+        squares = weight @ np.square(X)
+        mean = np.zeros(p)
+
+    # Power iteration by r = Z v, which has an entry for each row, where v has one for each column.
     eigenvalue = 1.0
     for _ in range(_POWER_ITERATIONS):
-        v /= np.linalg.norm(v)
-        v = times_rows(weight * rows_times(v))
-        eigenvalue = float(np.linalg.norm(v))
+        s = weight * r
+        v = X.T @ s - mean * s.sum()
+        r = X @ v - mean @ v + (absent + ones) * s.sum()  # Z Z^T s
+        eigenvalue = float(np.sqrt(max(s @ r, 0.0)))
         if eigenvalue == 0.0:
             break
-    if issparse(X):
-        scaled = X.multiply(1.0 / scale).tocsr()
-        second_moment = weight @ scaled.multiply(scaled)
-        squares = second_moment - (mean / scale) ** 2
-    else:
-        squares = weight @ np.square((X - mean) / scale)
+        r /= eigenvalue
     return eigenvalue, ones + float(squares.sum())
+
+
+def _without_empty_columns(X: Any) -> tuple[Any, np.ndarray]:
+    """CSR matrix of the columns that have entries, and a mask that tells which these are."""
+    present = np.zeros(X.shape[1], dtype=bool)
+    present[X.indices] = True
+    number = np.cumsum(present, dtype=X.indices.dtype) - 1
+    shape = (X.shape[0], int(np.count_nonzero(present)))
+    return csr_matrix((X.data, number[X.indices], X.indptr), shape=shape), present

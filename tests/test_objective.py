@@ -32,8 +32,10 @@ from skgd.activations import Tanh
 from skgd.coordinates import Coordinates, column_statistics
 from skgd.losses import LOSSES, Huber, Quantile, losses_for
 from skgd.models import FeedForward
+from skgd.objective import Batch
 from skgd.penalties import PENALTIES
 from skgd.penalties import ElasticNet as ElasticNetPenalty
+from skgd.rates import _spectrum
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
 
@@ -584,6 +586,41 @@ def test_column_statistics(dtype, csr, weighted):
     assert_array_equal(mean, 0)
     squares = np.average(X.astype(np.float64) ** 2, axis=0, weights=w)
     assert_allclose(spread, np.sqrt(squares), rtol=rtol)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e5])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_column_statistics_of_many_entries(weighted, far):
+    """More entries than one chunk of a CSR matrix; `far`, squares about zero lose the variance."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(3000, 100)) * np.geomspace(1e-3, 1e3, 100) + far
+    X[:, 50:][rng.random((3000, 50)) < 0.9] = 0.0
+    w = rng.uniform(0, 3, size=3000) if weighted else None
+    reference = StandardScaler().fit(X, sample_weight=w)
+    mean, spread = column_statistics(sparse.csr_matrix(X), w, True)
+    assert_allclose(mean, reference.mean_, rtol=1e-9, atol=1e-12)
+    # scikit-learn's own two-pass variance of these columns is exact to mean / spread roundings
+    assert_allclose(spread, reference.scale_, rtol=1e-9 if far == 0.0 else 1e-6)
+
+
+@pytest.mark.parametrize("fit_intercept", [False, True])
+@pytest.mark.parametrize("csr", [False, True])
+def test_largest_eigenvalue_and_trace(csr, fit_intercept):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(900, 60)) + 2.0 * rng.normal(size=(900, 1))
+    X[rng.random(X.shape) < 0.5] = 0.0
+    X[:, 7] = X[:, 40] = 0.0  # columns without entries, whose mean is another's all the same
+    w = rng.uniform(0.5, 2, 900)
+    mean, spread = rng.normal(size=60), rng.uniform(0.5, 2, 60)
+    model = FeedForward(60, 1, fit_intercept=fit_intercept, linear_shape=(1, 60))
+    data = Batch(sparse.csr_matrix(X) if csr else X, np.zeros(900), w)
+    eigenvalue, trace = _spectrum(data, Coordinates(model, mean, spread))
+    Z = (X - mean) / spread
+    if fit_intercept:
+        Z = np.c_[Z, np.ones(900)]
+    of_z = Z.T @ (Z * w[:, None]) / w.sum()
+    assert eigenvalue == pytest.approx(np.linalg.eigvalsh(of_z)[-1], rel=1e-6)
+    assert trace == pytest.approx(np.trace(of_z), rel=1e-12)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)

@@ -184,7 +184,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "terms": _group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
         "rule": _group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
         "state": _group(steps.State, flat, flat, flat, flat, flat),
-        "space": _group(steps.Space, *[table] * 10, types.float64[:, ::1], flat, flat, int_),
+        "space": _group(steps.Space, *[table] * 12, types.float64[:, ::1], flat, flat, int_),
     }
 
 

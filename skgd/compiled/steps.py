@@ -126,6 +126,8 @@ class Space(NamedTuple):
     inputs: np.ndarray  # (parts, block * hidden units): z, a, dJ/da of all hidden layers
     outputs: np.ndarray
     deltas: np.ndarray
+    tilts: np.ndarray  # (parts, K): the gradient of the intercepts, by theta
+    shifts: np.ndarray  # (parts, K): what the means of the inputs add to the raw outputs
     losses: np.ndarray  # (parts, 8): loss, penalty, sum of squares; a cache line each
     no_intercepts: np.ndarray  # zeros, as many as the widest hidden layer
     old: np.ndarray  # parameters, where an L1 term needs those before the step
@@ -199,9 +201,21 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
     # Where nothing else is asked of the gradient as a whole, a chunk of it is added up and used
     # while it is in the cache.
     clipped = rule.clip_norm < math.inf or rule.clip_value < math.inf
-    whole = moved_coordinates or terms.l1.size > 0 or clipped
-    at_once = kernels.optimizer != 0 and not whole
-    if moved_coordinates and thread == 0:
+    whole = terms.l1.size > 0 or clipped
+    one_layer = network.linear != 0 and terms.inverse_scale.size > 0
+    at_once = kernels.optimizer != 0 and not whole and (one_layer or not moved_coordinates)
+    carried = at_once and moved_coordinates  # each chunk from theta to u and back
+    if carried:  # in the chunks of the steps: one stretch or two, the bits are the same
+        for part in range(thread, n_parts, n_threads):
+            lo, hi = size * part // n_parts, size * (part + 1) // n_parts
+            clear(space.shifts[part], 0, space.shifts.shape[1])
+            for a in range(lo, hi, _CHUNK):
+                b = min(a + _CHUNK, hi)
+                to_theta_chunk(part, a, b, state.u, theta, network, terms, space)
+        meeting = wait(gate, n_threads, meeting, kernels)
+        if thread == 0:
+            intercepts_to_theta(state.u, theta, network, terms, space)
+    elif moved_coordinates and thread == 0:
         to_theta(state.u, theta, network, terms)
     meeting = wait(gate, n_threads, meeting, kernels)
     for step in range(n_steps):
@@ -212,6 +226,9 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             space.losses[part, 0] = differentiate(
                 part, lo, hi, 1.0 / n, kernels, network, rows, theta, space
             )
+            if carried and network.intercepts:
+                K = space.tilts.shape[1]
+                copy(space.gradients[part], network.n_weights, space.tilts[part], 0, K)
         meeting = wait(gate, n_threads, meeting, kernels)
         loss = 0.0
         for part in range(n_parts):
@@ -231,14 +248,20 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
         for part in range(thread, n_parts, n_threads):
             lo, hi = size * part // n_parts, size * (part + 1) // n_parts
             space.losses[part, 1] = 0.0
+            if carried:
+                clear(space.shifts[part], 0, space.shifts.shape[1])
             for a in range(lo, hi, _CHUNK):
                 b = min(a + _CHUNK, hi)
                 space.losses[part, 1] += add_up(a, b, theta, terms, network, space.gradients)
+                if carried:
+                    pull_back_chunk(a, b, network, terms, space)
                 if at_once:
                     move(a, b, step, t, 1.0, mean_of, last, kernels, network, terms, rule, state,
                          space)  # fmt: skip
+                if carried:
+                    to_theta_chunk(part, a, b, state.u, theta, network, terms, space)
         meeting = wait(gate, n_threads, meeting, kernels)
-        if moved_coordinates:
+        if moved_coordinates and not carried:
             if thread == 0:
                 pull_back(gradient, network, terms)
             meeting = wait(gate, n_threads, meeting, kernels)
@@ -271,7 +294,10 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             meeting = wait(gate, n_threads, meeting, kernels)
         if moved_coordinates:
             if thread == 0:
-                to_theta(state.u, theta, network, terms)
+                if carried:
+                    intercepts_to_theta(state.u, theta, network, terms, space)
+                else:
+                    to_theta(state.u, theta, network, terms)
             meeting = wait(gate, n_threads, meeting, kernels)
         if thread == 0:
             sums[0], sums[1], sums[2] = total, step + 1, loss
@@ -579,6 +605,63 @@ def pull_back(gradient, network, terms):
         unit = like(gradient, terms.unit)
         for i in range(gradient.size):
             gradient[i] /= unit
+
+
+@njit(**EXACT)
+def pull_back_chunk(lo, hi, network, terms, space):
+    """`pull_back` of entries lo to hi, for the linear model; `tilts` has the intercepts' part."""
+    gradient, p = space.gradients[0], network.sizes[0]
+    unit = like(gradient, 1.0 / terms.unit)
+    begin = lo
+    while begin < min(hi, network.n_weights):
+        k = begin // p
+        end = min(hi, (k + 1) * p)
+        spread = terms.spread[k] if terms.spread.size else like(gradient, 1.0)
+        tilt = like(gradient, 0.0)
+        if network.intercepts:
+            for part in range(space.tilts.shape[0]):
+                tilt += space.tilts[part, k]
+        for i in range(begin, end):
+            j = i - k * p
+            g = gradient[i] - terms.mean[j] * tilt
+            gradient[i] = g * terms.inverse_scale[j] * spread * unit
+        begin = end
+    for i in range(max(lo, network.n_weights), hi):
+        if terms.spread.size:
+            gradient[i] *= terms.spread[i - network.n_weights]
+        gradient[i] *= unit
+
+
+@njit(**EXACT)
+def to_theta_chunk(part, lo, hi, u, theta, network, terms, space):
+    """`to_theta` of the weights lo to hi of the linear model; adds to `shifts`."""
+    p = network.sizes[0]
+    begin = lo
+    while begin < min(hi, network.n_weights):
+        k = begin // p
+        end = min(hi, (k + 1) * p)
+        spread = terms.spread[k] if terms.spread.size else like(theta, 1.0)
+        shift = like(theta, 0.0)
+        for i in range(begin, end):
+            j = i - k * p
+            theta[i] = u[i] * terms.inverse_scale[j] * spread
+        # In order: whether a loop that also writes is run in vectors hangs on where arrays lie.
+        for i in range(begin, end):
+            j = i - k * p
+            shift += terms.mean[j] * (u[i] * terms.inverse_scale[j])
+        space.shifts[part, k] += shift
+        begin = end
+
+
+@njit(**EXACT)
+def intercepts_to_theta(u, theta, network, terms, space):
+    """`to_theta` of the intercepts of the linear model, when `shifts` has all weights."""
+    for i in range(network.n_weights, u.size):
+        k = i - network.n_weights
+        b = u[i]
+        for part in range(space.shifts.shape[0]):
+            b -= space.shifts[part, k]
+        theta[i] = b * terms.spread[k] + terms.centre[k] if terms.spread.size else b
 
 
 @njit(**SUMS)

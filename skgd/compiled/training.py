@@ -400,6 +400,8 @@ def _space(
         inputs=room(hidden),
         outputs=room(hidden),
         deltas=room(hidden),
+        tilts=np.empty((n_parts, K), dtype),
+        shifts=np.empty((n_parts, K), dtype),
         losses=np.empty((n_parts, 8)),
         no_intercepts=np.zeros(max(model.hidden_layer_sizes, default=0), dtype),
         old=np.empty(model.n_weights if terms.l1.size else 0, dtype),
