@@ -127,7 +127,7 @@ def _candidates_of_sgd(problem: Problem) -> dict[str, Callable[[int], Any]]:
 
 def _candidates_of_ours(problem: Problem) -> dict[str, Callable[[int], Any]]:
     settings: list[dict[str, Any]] = [{}, {"shuffle": False}]
-    for batch_size in (256, 1024):
+    for batch_size in (256, 1024, 2048):
         for optimizer in ("nesterov", "adam"):
             settings.append({"optimizer": optimizer, "batch_size": batch_size, "shuffle": False})
     made = {

@@ -632,6 +632,19 @@ def pull_back_chunk(lo, hi, network, terms, space):
         gradient[i] *= unit
 
 
+@njit(**SUMS)
+def shift_of(begin, end, first, u, terms):
+    """Mean of what the weights add to the raw output.
+
+    Apart from the loop that writes: whether that one is run in vectors, which changes the order of
+    a sum, hangs on where the arrays lie.
+    """
+    shift = like(u, 0.0)
+    for i in range(begin, end):
+        shift += terms.mean[i - first] * (u[i] * terms.inverse_scale[i - first])
+    return shift
+
+
 @njit(**EXACT)
 def to_theta_chunk(part, lo, hi, u, theta, network, terms, space):
     """`to_theta` of the weights lo to hi of the linear model; adds to `shifts`."""
@@ -641,15 +654,9 @@ def to_theta_chunk(part, lo, hi, u, theta, network, terms, space):
         k = begin // p
         end = min(hi, (k + 1) * p)
         spread = terms.spread[k] if terms.spread.size else like(theta, 1.0)
-        shift = like(theta, 0.0)
         for i in range(begin, end):
-            j = i - k * p
-            theta[i] = u[i] * terms.inverse_scale[j] * spread
-        # In order: whether a loop that also writes is run in vectors hangs on where arrays lie.
-        for i in range(begin, end):
-            j = i - k * p
-            shift += terms.mean[j] * (u[i] * terms.inverse_scale[j])
-        space.shifts[part, k] += shift
+            theta[i] = u[i] * terms.inverse_scale[i - k * p] * spread
+        space.shifts[part, k] += shift_of(begin, end, k * p, u, terms)
         begin = end
 
 
