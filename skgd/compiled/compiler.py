@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.core import caching
 from numba.core.ccallback import CFunc
 
-from skgd.compiled import activations, losses, moves, optimizers, steps, values
+from skgd.compiled import activations, layout, losses, moves, optimizers, steps, values
 from skgd.compiled.activations import ACTIVATION_KERNELS
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.numbers import EXACT
@@ -175,16 +175,27 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "thread": int_,
         "n_threads": int_,
         "seen": int_,
-        "call_": _group(steps.Call, integers, integers, integers, integers, floats),
-        "kernels": _group(steps.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
-        "network": _group(steps.Network, integers, int_, int_, int_),
+        "call_": _group(layout.Call, integers, integers, integers, integers, floats),
+        "kernels": _group(layout.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
+        "network": _group(layout.Network, integers, int_, int_, int_),
         "rows": _group(
-            steps.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
+            layout.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
         ),
-        "terms": _group(steps.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": _group(steps.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
-        "state": _group(steps.State, flat, flat, flat, flat, flat),
-        "space": _group(steps.Space, *[table] * 12, types.float64[:, ::1], flat, flat, int_),
+        "terms": _group(layout.Terms, float_, flat, flat, flat, flat, flat, float_),
+        "rule": _group(layout.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
+        "state": _group(layout.State, flat, flat, flat, flat, flat),
+        "space": _group(
+            layout.Space,
+            table,
+            *[flat] * 9,
+            table,
+            table,
+            types.float64[:, ::1],
+            flat,
+            flat,
+            int_,
+            int_,
+        ),
     }
 
 

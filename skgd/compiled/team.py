@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from skgd.compiled.steps import Call
+from skgd.compiled.layout import Call
 
 MEETING, PROCESSOR = 5, 7  # places in `told`
 

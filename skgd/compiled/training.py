@@ -17,7 +17,7 @@ from scipy import sparse
 from skgd._threads import allowed_threads
 from skgd.activations import ACTIVATIONS
 from skgd.averaging import EMA
-from skgd.compiled import compiler, steps
+from skgd.compiled import compiler, layout
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.optimizers import OPTIMIZER_KERNELS, warmed_up
 from skgd.compiled.team import Team
@@ -76,7 +76,7 @@ class _Bound:
         order: np.ndarray,
         n: int,
         batch_size: int,
-        rule: steps.Rule,
+        rule: layout.Rule,
         optimizer: Any,
         u: np.ndarray,
         **arrays: np.ndarray,
@@ -89,7 +89,7 @@ class _Bound:
             terms = terms._replace(l1=none)
         n_parts = _n_parts(model, data.X, batch_size)
         self.space = _space(model, data, order.size > 0, batch_size, n_parts, terms)
-        call = steps.Call(
+        call = layout.Call(
             number=np.zeros(8, np.int64),
             over=np.zeros(8, np.int64),
             gate=np.zeros(8, np.int64),
@@ -101,7 +101,7 @@ class _Bound:
         arguments = (
             call,
             _kernels(objective, optimizer, dtype),
-            steps.Network(
+            layout.Network(
                 sizes=np.array([model.n_features, *model.hidden_layer_sizes, model.n_outputs]),
                 intercepts=int(model.fit_intercept),
                 linear=int(model.linear_shape is not None),
@@ -110,7 +110,7 @@ class _Bound:
             _rows(data, order, n, batch_size),
             terms,
             rule,
-            steps.State(
+            layout.State(
                 u=u,
                 theta=none if coordinates.identity else np.empty_like(u),
                 memory=arrays.get("memory", none),
@@ -154,7 +154,7 @@ class CompiledEpochs:
         seconds = seconds_of_step(objective.model, batches.data.X, batches.size)
         self._longest = min(self._n_steps, max(1, int(_STRETCH / seconds)))
         names = OPTIMIZER_KERNELS[name_in(OPTIMIZERS, plan.optimizer) or ""][1]
-        self._rule = steps.Rule(
+        self._rule = layout.Rule(
             settings=np.array([float(getattr(plan.optimizer, name)) for name in names] or [0.0]),
             rates=np.empty(self._longest),
             momenta=np.empty(self._longest),
@@ -298,14 +298,14 @@ class CompiledGradient:
             order=np.empty(0, np.int32),
             n=n,
             batch_size=n,
-            rule=steps.Rule(one, one, one, one, math.inf, 0, 1.0, math.inf),
+            rule=layout.Rule(one, one, one, one, math.inf, 0, 1.0, math.inf),
             optimizer=None,
             u=self._u,
         )
         self._data = batch
 
 
-def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> steps.Kernels:
+def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> layout.Kernels:
     loss = name_in(LOSSES, objective.loss) or ""
     settings = [float(getattr(objective.loss, name)) for name in LOSS_KERNELS[loss][1]]
     hidden = [
@@ -316,7 +316,7 @@ def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> steps.Ker
     if optimizer is not None:
         move = compiler.optimizer_kernel(name_in(OPTIMIZERS, optimizer) or "", dtype)
     letter = "s" if dtype == np.float32 else "d"
-    return steps.Kernels(
+    return layout.Kernels(
         loss=compiler.loss_kernel(loss, dtype),
         setting=settings[0] if settings else 0.0,
         forward=np.array([forward for forward, _ in hidden], dtype=np.int64),
@@ -328,10 +328,10 @@ def _kernels(objective: Objective, optimizer: Any, dtype: np.dtype) -> steps.Ker
     )
 
 
-def _rows(data: Batch, order: np.ndarray, n: int, batch_size: int) -> steps.Rows:
+def _rows(data: Batch, order: np.ndarray, n: int, batch_size: int) -> layout.Rows:
     X, none = data.X, np.empty(0, data.X.dtype)
     is_sparse = sparse.issparse(X)
-    return steps.Rows(
+    return layout.Rows(
         X=none if is_sparse else _flat(X),
         values=_flat(X.data) if is_sparse else none,
         indices=_flat(X.indices) if is_sparse else np.empty(0, np.int32),
@@ -345,7 +345,7 @@ def _rows(data: Batch, order: np.ndarray, n: int, batch_size: int) -> steps.Rows
     )
 
 
-def _terms(objective: Objective, coordinates: Coordinates, dtype: np.dtype) -> steps.Terms:
+def _terms(objective: Objective, coordinates: Coordinates, dtype: np.dtype) -> layout.Terms:
     def flat(array: Any) -> np.ndarray:
         if array is None:
             return np.empty(0, dtype)
@@ -355,7 +355,7 @@ def _terms(objective: Objective, coordinates: Coordinates, dtype: np.dtype) -> s
     if objective.l1_strength:
         l1 = np.empty(objective.model.n_weights, dtype)
         l1[:] = coordinates.l1_strength(objective.l1_strength, dtype)
-    return steps.Terms(
+    return layout.Terms(
         l2=float(objective.l2_strength),
         l1=l1,
         mean=flat(coordinates.mean),
@@ -375,8 +375,8 @@ def _n_parts(model: FeedForward, X: Any, n_rows: int) -> int:
 
 
 def _space(
-    model: FeedForward, data: Batch, gathered: bool, n_rows: int, n_parts: int, terms: steps.Terms
-) -> steps.Space:
+    model: FeedForward, data: Batch, gathered: bool, n_rows: int, n_parts: int, terms: layout.Terms
+) -> layout.Space:
     dtype = data.X.dtype
     p, K = model.n_features, model.n_outputs
     hidden = sum(model.hidden_layer_sizes)
@@ -385,12 +385,15 @@ def _space(
     fits = min(_LARGEST_BLOCK, max(_LEAST_BLOCK, _CACHE // (of_row * dtype.itemsize)))
     block = -(-n_rows // n_parts)
     block = block if block <= 2 * fits else fits
+    # Networks only: there the products are long enough to be cut by weights.
+    dense = not sparse.issparse(data.X)
+    by_weights = bool(hidden) and dense and n_parts > 1 and block * n_parts >= n_rows
 
     def room(columns: int) -> np.ndarray:
-        return np.empty((n_parts, block * columns), dtype)
+        return np.empty(n_parts * block * columns, dtype)
 
-    return steps.Space(
-        gradients=np.empty((n_parts, model.n_parameters), dtype),
+    return layout.Space(
+        gradients=np.empty((1 if by_weights else n_parts, model.n_parameters), dtype),
         X=room(p if gathered else 0),
         targets=room(K),
         raw=room(K),
@@ -406,6 +409,7 @@ def _space(
         no_intercepts=np.zeros(max(model.hidden_layer_sizes, default=0), dtype),
         old=np.empty(model.n_weights if terms.l1.size else 0, dtype),
         block=block,
+        by_weights=int(by_weights),
     )
 
 
