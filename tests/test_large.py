@@ -136,7 +136,7 @@ def test_blocks_of_rows_of_a_network(source):
     ("make", "shape"),
     [
         (GDClassifier, (2**18, 32)),
-        (lambda **k: MLPBackpropClassifier((32,), "relu", **k), (2**17, 64)),
+        (lambda **k: MLPBackpropClassifier((32,), "relu", **k), (2**17, 80)),
     ],
 )
 def test_the_solver_needs_little_memory_beside_the_data(make, shape, engine):
