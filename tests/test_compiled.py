@@ -95,7 +95,7 @@ def changed(**numbers_of_training):
     def poisoned(*arguments):
         space = make_space(*arguments)
         for name, array in space._asdict().items():
-            if name not in ("no_intercepts", "block", "by_weights"):
+            if name not in ("no_intercepts", "block"):
                 array.fill(np.nan)
         return space
 

@@ -185,16 +185,8 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "rule": _group(layout.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
         "state": _group(layout.State, flat, flat, flat, flat, flat),
         "space": _group(
-            layout.Space,
-            table,
-            *[flat] * 9,
-            table,
-            table,
-            types.float64[:, ::1],
-            flat,
-            flat,
-            int_,
-            int_,
+            *[layout.Space, table, *[flat] * 9, table, table, types.float64[:, ::1]],
+            *[flat, flat, int_],
         ),
     }
 

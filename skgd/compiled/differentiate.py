@@ -1,11 +1,6 @@
 """The gradient of a batch in machine code: forward pass, loss, backward pass (the delta rule).
 
-The rows are shared out: a part of the batch goes forward and backward by itself. So is the rest of
-the work, in one of two ways:
-
-- each part has a gradient of its own, from its rows, and they are added up;
-- or, where a batch of a network fits into the room at once, each part takes some weights, over all
-  rows. Then there is one gradient, and a slice of it can be used while it is in the cache.
+A part of the batch goes forward and backward by itself, in blocks of rows, to its own gradient.
 """
 
 from __future__ import annotations
@@ -23,15 +18,6 @@ _FEW = 16  # rows
 
 
 @njit(**EXACT)
-def rows_of(part, n_parts, start, n, space):
-    """First row of a part of the batch, and the row after its last."""
-    if space.by_weights:  # all but the last part are full: their rows lie one after the other
-        lo, hi = space.block * part, space.block * (part + 1)
-        return start + min(n, lo), start + min(n, hi)
-    return start + n * part // n_parts, start + n * (part + 1) // n_parts
-
-
-@njit(**EXACT)
 def place(part, before, q, space):
     """Where the rows of a part begin in a layer of q units, with so many units before it."""
     n_parts = space.losses.shape[0]
@@ -40,10 +26,7 @@ def place(part, before, q, space):
 
 @njit(**SUMS)
 def differentiate(part, lo, hi, share, kernels, network, rows, theta, space):
-    """Run rows lo to hi forward and backward; return their share of J.
-
-    Unless the weights are shared out, it writes the gradient of that share.
-    """
+    """Write the gradient of the loss of rows lo to hi; return their share of J."""
     total, add = 0.0, 0
     for start in range(lo, hi, space.block):
         m = min(space.block, hi - start)
@@ -53,7 +36,7 @@ def differentiate(part, lo, hi, share, kernels, network, rows, theta, space):
         total += loss_of(part, m, K, share, kernels, rows, space)
         backward(part, start, m, add, kernels, network, rows, theta, space)
         add = 1
-    if not (add or space.by_weights):  # fewer rows than parts
+    if not add:  # fewer rows than parts
         clear(space.gradients[part], 0, space.gradients.shape[1])
     return total
 
@@ -96,8 +79,8 @@ def forward(part, start, m, kernels, network, rows, theta, space):
 
 @njit(**SUMS)
 def backward(part, start, m, add, kernels, network, rows, theta, space):
-    """Run m rows backward: dJ/dz of each layer, and the gradient of each, if it is for the part."""
-    n_layers = network.sizes.size - 1
+    """Run m rows backward, and write the gradient of each layer, or add to it."""
+    n_layers, gradient = network.sizes.size - 1, space.gradients[part]
     w, b, before = network.n_weights, theta.size, 0
     for layer in range(1, n_layers):
         before += network.sizes[layer]
@@ -109,47 +92,21 @@ def backward(part, start, m, add, kernels, network, rows, theta, space):
         if layer > 0:
             before -= p
         at = place(part, before, p, space)
-        if not space.by_weights:
-            gradient = space.gradients[part]
-            target = gradient[w : w + p * q]
-            if layer > 0:
-                transposed_product(kernels, space.outputs[at:], delta, m, p, q, 0, add, target)
-            elif rows.is_sparse:
-                sparse_transposed_product(start, m, rows, delta, p, q, network.linear, add, target)
-            else:
-                X = first_inputs(part, start, network, rows, space)
-                transposed_product(kernels, X, delta, m, p, q, network.linear, add, target)
-            if network.intercepts:
-                sum_rows(delta, m, q, add, gradient[b : b + q])
+        target = gradient[w : w + p * q]
+        if layer > 0:
+            transposed_product(kernels, space.outputs[at:], delta, m, p, q, 0, add, target)
+        elif rows.is_sparse:
+            sparse_transposed_product(start, m, rows, delta, p, q, network.linear, add, target)
+        else:
+            X = first_inputs(part, start, network, rows, space)
+            transposed_product(kernels, X, delta, m, p, q, network.linear, add, target)
+        if network.intercepts:
+            sum_rows(delta, m, q, add, gradient[b : b + q])
         if layer > 0:
             below = space.deltas[at : at + m * p]
             back_product(kernels, delta, theta[w : w + p * q], m, p, q, below)
             call(kernels.backward[layer - 1], (below, space.inputs[at:], space.outputs[at:], m * p))
             delta = below
-
-
-@njit(inline="always", **EXACT)  # no function may return a view
-def delta_of(layer, before, network, space):
-    """Return dJ/dz of a layer for all rows of the batch."""
-    if layer == network.sizes.size - 2:
-        return space.slopes[0:]
-    return space.deltas[place(0, before, network.sizes[layer + 1], space) :]
-
-
-@njit(**EXACT)
-def of_weights(layer, lo, hi, start, n, w, before, kernels, network, rows, space):
-    """Write the gradient of the weights from units lo to hi of a layer, over n rows.
-
-    The layer's weights begin at `w`; `before` are the hidden units that come before its own.
-    """
-    p, q = network.sizes[layer], network.sizes[layer + 1]
-    if layer == 0:
-        a = first_inputs(0, start, network, rows, space)
-    else:
-        a = space.outputs[place(0, before - p, p, space) :]
-    delta = delta_of(layer, before, network, space)
-    target = space.gradients[0][w + lo * q : w + hi * q]
-    gemm(kernels.gemm, a[lo:], 1, p, delta, 0, hi - lo, q, n, 0, target)
 
 
 @njit(**EXACT)
@@ -220,7 +177,7 @@ def product(kernels, A, W, m, p, q, transposed, out):
     if q == 1:
         gemv(kernels.gemv, A, 0, W, m, p, 0, out)
     else:
-        gemm(kernels.gemm, A, 0, p, W, transposed, m, q, p, 0, out)
+        gemm(kernels.gemm, A, 0, W, transposed, m, q, p, 0, out)
 
 
 @njit(**EXACT)
@@ -229,15 +186,15 @@ def transposed_product(kernels, A, delta, m, p, q, transposed, add, out):
     if q == 1:
         gemv(kernels.gemv, A, 1, delta, m, p, add, out)
     elif transposed:
-        gemm(kernels.gemm, delta, 1, q, A, 0, q, p, m, add, out)
+        gemm(kernels.gemm, delta, 1, A, 0, q, p, m, add, out)
     else:
-        gemm(kernels.gemm, A, 1, p, delta, 0, p, q, m, add, out)
+        gemm(kernels.gemm, A, 1, delta, 0, p, q, m, add, out)
 
 
 @njit(**EXACT)
 def back_product(kernels, delta, W, m, p, q, out):
     """``out = delta W^T``, of shape (m, p)."""
-    gemm(kernels.gemm, delta, 0, q, W, 1, m, p, q, 0, out)
+    gemm(kernels.gemm, delta, 0, W, 1, m, p, q, 0, out)
 
 
 @njit(**SUMS)

@@ -76,30 +76,30 @@ def _letter(builder, wanted, yes, no):
 
 
 @intrinsic
-def gemm(typingctx, address, A, A_transposed, stride, B, B_transposed, m, n, k, add, out):
+def gemm(typingctx, address, A, A_transposed, B, B_transposed, m, n, k, add, out):
     """``out = op(A) op(B)`` or ``out += op(A) op(B)``, by the BLAS routine at `address`.
 
-    op(A) is (m, k), op(B) is (k, n), out is (m, n). B and out are C-contiguous; from row to row of
-    A it is `stride` numbers. BLAS thinks in columns: it is given the transposed product, whose
-    columns are our rows.
+    All arrays are C-contiguous; op(A) is (m, k), op(B) is (k, n), out is (m, n). BLAS thinks in
+    columns: it is given the transposed product, whose columns are our rows.
     """
     long = types.int64
-    signature = types.void(long, A, long, long, B, long, long, long, long, long, out)
+    signature = types.void(long, A, long, B, long, long, long, long, long, out)
 
     def codegen(context, builder, signature, args):
         kinds = signature.args
-        address, a, a_t, stride, b, b_t, m, n, k, add, c = args
+        address, a, a_t, b, b_t, m, n, k, add, c = args
         number = context.get_data_type(kinds[1].dtype)
         fortran = ir.IntType(32)
-        stride, m, n, k = (builder.trunc(value, fortran) for value in (stride, m, n, k))
+        m, n, k = (builder.trunc(value, fortran) for value in (m, n, k))
         zero = ir.Constant(ir.IntType(64), 0)
+        columns_of_a = builder.select(builder.icmp_signed("!=", a_t, zero), m, k)
         columns_of_b = builder.select(builder.icmp_signed("!=", b_t, zero), k, n)
         beta = builder.sitofp(add, number)
         values = [
             _letter(builder, b_t, "T", "N"), _letter(builder, a_t, "T", "N"), n, m, k,
-            ir.Constant(number, 1.0), _pointer(context, builder, kinds[4], b), columns_of_b,
-            _pointer(context, builder, kinds[1], a), stride, beta,
-            _pointer(context, builder, kinds[10], c), n,
+            ir.Constant(number, 1.0), _pointer(context, builder, kinds[3], b), columns_of_b,
+            _pointer(context, builder, kinds[1], a), columns_of_a, beta,
+            _pointer(context, builder, kinds[9], c), n,
         ]  # fmt: skip
         _call_fortran(builder, address, values, arrays=(6, 8, 11))
         return context.get_dummy_value()

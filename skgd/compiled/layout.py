@@ -103,7 +103,7 @@ class Space(NamedTuple):
     hidden layers have all of a layer's rows before those of the next.
     """
 
-    gradients: np.ndarray  # (parts, parameters); (1, parameters) where the weights are shared out
+    gradients: np.ndarray  # (parts, parameters)
     X: np.ndarray  # p columns
     targets: np.ndarray  # K columns, and so on
     raw: np.ndarray
@@ -119,7 +119,6 @@ class Space(NamedTuple):
     no_intercepts: np.ndarray  # zeros, as many as the widest hidden layer
     old: np.ndarray  # parameters, where an L1 term needs those before the step
     block: int  # rows
-    by_weights: int  # 1 where each part takes the gradient of some weights, over all rows
 
 
 @njit(**EXACT)

@@ -2,8 +2,8 @@
 
 A step on a batch has four parts. Between them the threads wait for each other:
 
-    differentiate   each part of the batch by itself: rows -> outputs -> loss -> deltas
-    add up          the gradient, slice by slice of theta, and the penalty
+    differentiate   each part of the batch by itself: rows -> outputs -> loss -> gradient
+    add up          the gradients of the parts, and the penalty; each slice of theta by itself
     (pull back      into the coordinates of the descent, if they are not theta)
     move            the optimizer; each slice by itself
 
@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 from numba import njit
 
-from skgd.compiled.differentiate import delta_of, differentiate, of_weights, rows_of, sum_rows
+from skgd.compiled.differentiate import differentiate
 from skgd.compiled.intrinsics import arrive, call, count
 from skgd.compiled.layout import clear, copy
 from skgd.compiled.numbers import EXACT
@@ -37,7 +37,6 @@ from skgd.compiled.slices import (
 )
 
 _CHUNK = 2048  # parameters
-_SLICE = 2**14  # parameters whose gradient is one matrix product
 _POLITENESS = 10_000_000  # looks at a counter, before another process may have the processor
 _PATIENCE = 3_000_000  # looks at a counter: about a millisecond
 
@@ -47,8 +46,6 @@ class Moment(NamedTuple):
 
     step: int  # of the stretch
     t: int  # steps before the stretch
-    start: int  # first row of the batch
-    n: int  # rows
     mean_of: float  # sum of the weights of the average; 0 for none
     last: bool  # of the epoch
     at_once: bool  # a slice is moved as soon as its gradient is there
@@ -119,7 +116,7 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
         start = (first + step) * rows.batch_size
         n = min(rows.batch_size, rows.n - start)
         for part in range(thread, n_parts, n_threads):
-            lo, hi = rows_of(part, n_parts, start, n, space)
+            lo, hi = start + n * part // n_parts, start + n * (part + 1) // n_parts
             space.losses[part, 0] = differentiate(
                 part, lo, hi, 1.0 / n, kernels, network, rows, theta, space
             )
@@ -140,9 +137,9 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
             n_averaged += samples >= rule.average_after
             mean_of = mass(max(1, n_averaged), rule.average_decay)
         last = start + n == rows.n
-        moment = Moment(step, t, start, n, mean_of, last, at_once, carried)
+        moment = Moment(step, t, mean_of, last, at_once, carried)
         for part in range(thread, n_parts, n_threads):
-            use_slices(part, moment, kernels, network, rows, terms, rule, state, space)
+            use_slices(part, moment, kernels, network, terms, rule, state, space)
         meeting = wait(gate, n_threads, meeting, kernels)
         if elsewhere and not carried:
             if thread == 0:
@@ -217,41 +214,15 @@ def carry(part, network, terms, state, space):
 
 
 @njit(**EXACT)
-def use_slices(part, moment, kernels, network, rows, terms, rule, state, space):
+def use_slices(part, moment, kernels, network, terms, rule, state, space):
     """Bring a part of the gradient together, slice by slice; move each, if it may be moved."""
     space.losses[part, 1] = 0.0
     if moment.carried:
         clear(space.shifts[part], 0, space.shifts.shape[1])
-    if space.by_weights:
-        use_layers(part, moment, kernels, network, rows, terms, rule, state, space)
-        return
     n_parts, size = space.losses.shape[0], state.u.size
     lo, hi = size * part // n_parts, size * (part + 1) // n_parts
     for a in range(lo, hi, _CHUNK):
         use(part, a, min(a + _CHUNK, hi), moment, kernels, network, terms, rule, state, space)
-
-
-@njit(**EXACT)
-def use_layers(part, moment, kernels, network, rows, terms, rule, state, space):
-    """`use_slices` where the weights are shared out: some inputs of each layer, over all rows."""
-    n_parts, n_layers = space.losses.shape[0], network.sizes.size - 1
-    w, b, before = 0, network.n_weights, 0
-    for layer in range(n_layers):
-        p, q = network.sizes[layer], network.sizes[layer + 1]
-        lo, hi, chunk = p * part // n_parts, p * (part + 1) // n_parts, max(1, _SLICE // q)
-        for i in range(lo, hi, chunk):
-            j = min(i + chunk, hi)
-            of_weights(
-                layer, i, j, moment.start, moment.n, w, before, kernels, network, rows, space
-            )
-            use(part, w + i * q, w + j * q, moment, kernels, network, terms, rule, state, space)
-        if network.intercepts and layer % n_parts == part:
-            delta = delta_of(layer, before, network, space)
-            sum_rows(delta, moment.n, q, 0, space.gradients[0][b : b + q])
-            use(part, b, b + q, moment, kernels, network, terms, rule, state, space)
-        w += p * q
-        b += q
-        before += q
 
 
 @njit(**EXACT)

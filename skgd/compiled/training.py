@@ -385,15 +385,12 @@ def _space(
     fits = min(_LARGEST_BLOCK, max(_LEAST_BLOCK, _CACHE // (of_row * dtype.itemsize)))
     block = -(-n_rows // n_parts)
     block = block if block <= 2 * fits else fits
-    # Networks only: there the products are long enough to be cut by weights.
-    dense = not sparse.issparse(data.X)
-    by_weights = bool(hidden) and dense and n_parts > 1 and block * n_parts >= n_rows
 
     def room(columns: int) -> np.ndarray:
         return np.empty(n_parts * block * columns, dtype)
 
     return layout.Space(
-        gradients=np.empty((1 if by_weights else n_parts, model.n_parameters), dtype),
+        gradients=np.empty((n_parts, model.n_parameters), dtype),
         X=room(p if gathered else 0),
         targets=room(K),
         raw=room(K),
@@ -409,7 +406,6 @@ def _space(
         no_intercepts=np.zeros(max(model.hidden_layer_sizes, default=0), dtype),
         old=np.empty(model.n_weights if terms.l1.size else 0, dtype),
         block=block,
-        by_weights=int(by_weights),
     )
 
 
