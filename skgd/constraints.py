@@ -136,6 +136,14 @@ class Bounds:
         weights = u[: len(self.low)]
         np.clip(weights, self.low, self.high, out=weights)
 
+    def downhill(self, u: np.ndarray, gradient: np.ndarray) -> np.ndarray:
+        """Return the gradient without the slopes that lead out of the bounds: 0 at a minimum."""
+        n = len(self.low)
+        w, g = u[:n], gradient[:n].copy()
+        g[(w <= self.low) & (g > 0.0)] = 0.0
+        g[(w >= self.high) & (g < 0.0)] = 0.0
+        return np.concatenate([g, gradient[n:]])
+
     def pairs(self, n: int) -> np.ndarray:
         """Lower and upper bound of each of n parameters, of shape (n, 2)."""
         pairs = np.tile([-np.inf, np.inf], (n, 1))

@@ -271,7 +271,7 @@ class EpochTaker(Protocol):
         """
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
+        """Norm of the gradient of the last batch by u, before clipping."""
 
     def close(self) -> None:
         """Let go of what the steps needed."""
@@ -479,7 +479,7 @@ class Epochs:
         return total / seen
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
+        """Norm of the gradient of the last batch by u, before clipping."""
         return self._norm
 
     def close(self) -> None:
@@ -515,12 +515,14 @@ class Epochs:
         self._set_rate()
         if self.l1 is not None:
             self.l1.before_step(u, gradient)
+        if last:
+            self._norm = _slope(u, gradient, plan.bounds)
         if plan.clip_value is not None:
             np.clip(gradient, -plan.clip_value, plan.clip_value, out=gradient)
-        if last or plan.clip_norm is not None:
-            self._norm = float(np.linalg.norm(gradient))
-        if plan.clip_norm is not None and self._norm > plan.clip_norm:
-            gradient *= plan.clip_norm / self._norm
+        if plan.clip_norm is not None:
+            norm = float(np.linalg.norm(gradient))
+            if norm > plan.clip_norm:
+                gradient *= plan.clip_norm / norm
         plan.optimizer.update(
             u,
             gradient,
@@ -541,6 +543,11 @@ class Epochs:
                 return
             self._rated_epoch = progress.epoch
         self.rate = plan.rate(progress, progress.step)
+
+
+def _slope(u: np.ndarray, gradient: np.ndarray, bounds: Bounds | None) -> float:
+    """Norm of the gradient, as far as it leads to a point within the bounds."""
+    return float(np.linalg.norm(gradient if bounds is None else bounds.downhill(u, gradient)))
 
 
 class _L1:
@@ -702,7 +709,10 @@ def _solve(
         progress.samples += batches.n
         progress.rates.append(1.0)
         progress.losses.append(value * unit)
-        progress.gradient_norms.append(unit * float(np.linalg.norm(gradient)))
+        slope = gradient
+        if l1 is not None:
+            slope = pseudo_gradient(progress.u, gradient, l1)
+        progress.gradient_norms.append(unit * _slope(progress.u, slope, plan.bounds))
         progress.seconds.append(time.perf_counter() - began)
         if progress.first_loss is None:
             progress.first_loss = value * unit

@@ -59,7 +59,11 @@ def test_small_gradients_end_the_training(optimizer, engine):
 
 
 @every_engine
-@pytest.mark.parametrize("settings", [{}, {"clip_norm": 0.1}, {"penalty": "l1", "alpha": 0.05}])
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"clip_norm": 0.1}, {"clip_value": 0.01}, {"clip_value": 0.02, "clip_norm": 0.05},
+     {"penalty": "l1", "alpha": 0.05}],
+)  # fmt: skip
 def test_gradient_norm_is_that_of_the_last_batch(settings, engine):
     """Full batch: the norm of each epoch is that at the parameters before it."""
     record = RecordPath()
@@ -73,6 +77,21 @@ def test_gradient_norm_is_that_of_the_last_batch(settings, engine):
             at_zero = (theta == 0) & (np.arange(theta.size) < theta.size - 8)  # 8 intercepts
             gradient = np.where(at_zero, left, gradient)
         assert_allclose(np.linalg.norm(gradient), norm, rtol=1e-9)
+
+
+@every_engine
+@pytest.mark.parametrize("optimizer", ["nesterov", "lbfgs"])
+@pytest.mark.parametrize("settings", [{"penalty": "l1", "alpha": 1.0}, {"constraint": "positive"}])
+def test_gradient_norm_falls_to_zero_at_any_minimum(settings, optimizer, engine):
+    """At weights that are 0 by L1, or at a bound, the gradient itself never does."""
+    X, y = load_diabetes(return_X_y=True)
+    model = GDRegressor(optimizer=optimizer, batch_size=None, tol=1e-12, max_iter=20_000)
+    model.set_params(gradient_tol=1e-3, n_iter_no_change=1000, **settings).fit(X, y)
+    assert model.history_["gradient_norm"][-1] < 1e-1 < 500 < model.history_["gradient_norm"][0]
+    if optimizer == "nesterov":
+        assert "gradient_tol" in model.stop_reason_
+    smooth = model.objective(X, y)
+    assert np.linalg.norm(smooth.gradient(smooth.x0)) > 0.5  # what is left at the zeros
 
 
 @every_optimizer

@@ -115,7 +115,7 @@ class Space(NamedTuple):
     deltas: np.ndarray
     tilts: np.ndarray  # (parts, K): the gradient of the intercepts, by theta
     shifts: np.ndarray  # (parts, K): what the means of the inputs add to the raw outputs
-    losses: np.ndarray  # (parts, 8): loss, penalty, sum of squares; a cache line each
+    losses: np.ndarray  # (parts, 8): loss, penalty, squares as clipped and before; a cache line
     no_intercepts: np.ndarray  # zeros, as many as the widest hidden layer
     old: np.ndarray  # parameters, where an L1 term needs those before the step
     block: int  # rows

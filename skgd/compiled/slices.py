@@ -162,7 +162,7 @@ def intercepts_to_theta(u, theta, network, terms, space):
 
 @njit(**SUMS)
 def prepare(part, lo, hi, u, clip_value, terms, network, space):
-    """The L1 term's value and pseudo-gradient (see `skgd.penalties`), and the sum of squares."""
+    """The L1 term's value and pseudo-gradient (see `skgd.penalties`), clipping, sums of squares."""
     gradient = space.gradients[0]
     most = like(gradient, clip_value)
     value = 0.0
@@ -175,6 +175,7 @@ def prepare(part, lo, hi, u, clip_value, terms, network, space):
             signed = g + strength if w > 0 else g - strength
             gradient[i] = signed if w != 0 else softened
             space.old[i] = w
+    space.losses[part, 3] = squares_of(gradient, lo, hi)
     if clip_value < math.inf:
         for i in range(lo, hi):
             gradient[i] = most if gradient[i] > most else max(gradient[i], -most)

@@ -184,10 +184,10 @@ class CompiledEpochs:
         self._bound.team.close()
 
     def gradient_norm(self) -> float:
-        """Norm of the gradient of the last batch by u, before it is cut to `clip_norm`."""
-        space = self._bound.space
-        if self._rule.clip_norm < math.inf:  # the steps themselves have needed it
-            return math.sqrt(space.losses[:, 2].sum())
+        """Norm of the gradient of the last batch by u, before clipping."""
+        space, rule = self._bound.space, self._rule
+        if rule.clip_norm < math.inf or rule.clip_value < math.inf:  # it is no longer there
+            return math.sqrt(space.losses[:, 3].sum())
         return float(np.linalg.norm(space.gradients[0]))
 
     def run(self, progress: Any) -> float:
