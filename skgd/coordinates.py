@@ -35,7 +35,7 @@ from skgd.objective import Batch
 
 _CHUNK = 2**16  # numbers: small enough for the cache
 _SPARSE_CHUNK = 2**18  # entries: many to a column, whose sums pass through the cache for each chunk
-_CANCELLED = 1e-4  # share of the mean square that a variance should have, as their difference
+_CANCELLED = 0.1  # share of the mean square that a variance should have, as their difference
 _SAMPLE = 1000  # rows
 
 
