@@ -206,14 +206,14 @@ def _moments(
     if sparse.issparse(X):
         if unit is not None:
             X = X.multiply(1.0 / unit).tocsr()
+        if centred and X.nnz <= _SPARSE_CHUNK:
+            return _differences_from_mean(X, weight)
         mean, square = _sparse_means(X, weight)
         if not centred:
             return np.zeros_like(mean), square
         variance = square - mean**2
         if (variance < _CANCELLED * square).any():  # of the digits, too many are gone
-            mean, variance = mean_variance_axis(X, axis=0, weights=weight)
-            mean = mean.astype(np.float64)
-            variance = np.maximum(variance, 0.0, dtype=np.float64)  # rounding may go below
+            return _differences_from_mean(X, weight)
         return mean, variance
 
     # One pass over X. The squares are those of the distances from the mean of a few rows: about
@@ -246,6 +246,13 @@ def _moments(
         return about, second / mass
     first /= mass
     return about + first, np.maximum(second / mass - first**2, 0.0)
+
+
+def _differences_from_mean(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Weighted mean and variance of the columns of a CSR matrix, in two passes."""
+    mean, variance = mean_variance_axis(X, axis=0, weights=weight)
+    # Rounding may go below 0.
+    return mean.astype(np.float64), np.maximum(variance, 0.0, dtype=np.float64)
 
 
 def _sparse_means(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
