@@ -394,7 +394,7 @@ def test_a_failing_disk_leaves_the_last_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("skgd.callbacks.os.fsync", full)
+    monkeypatch.setattr("skgd.callbacks._checkpoint.os.fsync", full)
     model = made(GDClassifier(), max_iter=9).set_callbacks(Checkpoint(path))
     with pytest.raises(OSError, match="disk full"):
         model.fit(X, y)
