@@ -119,7 +119,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 _check_same_labels(labels, self.classes_)
             held_out = self._check_validation(X_val, y_val, sample_weight_val, data, components)
             stop_early = self._stops_early(data.X.shape[0], held_out is not None)
-            stopped = hooks.resumed()
+            stopped = hooks.resumed(
+                {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val},
+                validated=stop_early or held_out is not None,
+            )
             seed = _seed(self.random_state) if stopped is None else stopped._memory.seed
             rows = None
             if stop_early and held_out is None:
@@ -146,7 +149,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             if held_out is not None:
                 monitor = validation_monitor(self, objective, held_out)
             self._train(training, data.X.dtype, seed, keep, monitor, hooks)
-            self._remember(training, seed)
         self._warn(training)
         hooks.end(dict)
         return self
@@ -229,7 +231,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             if memory is None or memory.settings != _settings(self, components):
                 memory = _Memory(None, _seed(self.random_state), ())
             else:
-                memory.progress.take_up(theta)
+                memory = replace(memory, progress=memory.progress.taken_up(theta))
             training = prepare(
                 self,
                 components,
@@ -245,11 +247,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             monitor = None
             if held_out is not None:
                 monitor = validation_monitor(self, objective, held_out)
-            try:
-                self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
-            finally:
-                if training.progress.step:
-                    self._remember(training, memory.seed)
+            self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
         self._warn(training)
         return self
 
@@ -524,33 +522,35 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     ) -> None:
         """Descend, and keep what was learned, also when something goes wrong on the way."""
         told: tuple[Any, ...] = ()
+        steps_before = training.progress.step
         if hooks:
             fitted = partial(self._as_if_over, training, dtype, seed)
             told = hooks.before_epoch(fitted), hooks.after_epoch(fitted)
         try:
             training.run(monitor, *told)
         except BaseException as error:
-            if training.progress.step or isinstance(error, KeyboardInterrupt):
+            if training.progress.step > steps_before or isinstance(error, KeyboardInterrupt):
                 self._publish(training, dtype)
+                self._remember(training, seed)
                 keep()
             raise  # without a step nothing was learned: an earlier fit stays as it was
         self._publish(training, dtype)
+        self._remember(training, seed)
 
     def _as_if_over(self, training: Training, dtype: Any, seed: int) -> dict[str, Any]:
-        """Fitted attributes as if the training ended here, for callbacks: copies all of them."""
+        """Fitted attributes as if the training ended here, for callbacks: copies of arrays."""
+        progress = training.progress.snapshot()
         snapshot = copy.copy(self)
-        snapshot._publish(training, dtype)
-        settings = _settings(self, training.components)
-        snapshot._memory = _Memory(training.progress.copy(), seed, settings)
-        return dict(vars(snapshot))
+        snapshot._publish(replace(training, progress=progress), dtype)
+        snapshot._memory = _Memory(progress, seed, _settings(self, training.components))
+        return {name: _copied(value) for name, value in vars(snapshot).items()}
 
     def _remember(self, training: Training, seed: int) -> None:
         """Keep what a later partial_fit goes on from: no data, no buffer."""
         progress, plan = training.progress, training.plan
         progress.optimizer_state.pop("scratch", None)
         if not (plan.early_stopping and plan.n_steps is None):  # else it is not over
-            progress.best_u, progress.best_score = None, -np.inf
-            progress.epochs_without_progress = 0
+            progress.forget_best()
         self._memory = _Memory(progress, seed, _settings(self, training.components))
 
     def _publish(self, training: Training, dtype: Any) -> None:
@@ -563,7 +563,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         self.__dict__.pop("_memory", None)
         self.n_iter_ = progress.epoch
         self.t_ = progress.samples
-        self.loss_curve_ = list(progress.losses)
+        self.history_ = progress.history()
+        self.loss_curve_ = self.history_["loss"]
         self.loss_ = progress.losses[-1] if progress.losses else np.nan
         self.best_loss_ = progress.best_loss if progress.losses else np.nan
         self.stop_reason_ = progress.stop_reason
@@ -573,7 +574,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         self.batch_size_ = plan.batch_size
         self.n_loss_evaluations_ = progress.loss_evaluations
         self.n_gradient_evaluations_ = progress.gradient_evaluations
-        self.history_ = progress.history()
         self.validation_loss_curve_ = self.history_.get("validation_loss")
         self.validation_scores_ = self.history_.get("validation_score")
 
@@ -652,6 +652,13 @@ class _Memory:
     progress: Any
     seed: int
     settings: tuple[Any, ...]
+
+
+def _copied(value: Any) -> Any:
+    """Copy arrays, and lists of arrays such as the classes of several labels."""
+    if isinstance(value, list):
+        return [_copied(entry) for entry in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
 
 
 def _settings(estimator: Any, components: Components) -> tuple[Any, ...]:

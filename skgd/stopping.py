@@ -27,6 +27,9 @@ DIVERGED = "diverged: the last good parameters were restored"
 INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
 FAILED = "stopped by an error, with the parameters learned so far: {error!r}"
 
+# Reasons after which a training that is resumed goes on, if there is room for more.
+GOES_ON = {RUNNING, MAX_ITER, MAX_TIME, MAX_EVALS}
+
 _TINY = float(np.finfo(float).tiny)
 
 

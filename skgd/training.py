@@ -313,7 +313,7 @@ def _plan(
         schedule=schedule,
         learning_rate=float(rate),
         batch_size=batch_size,
-        max_iter=max(0, max_iter - epochs_done),
+        max_iter=max_iter,
         n_steps=None if one_pass else max_iter * n_steps,
         n_epochs=None if one_pass else max_iter,
         # No pass of partial_fit is the last, unless validation data say so.
@@ -336,6 +336,7 @@ def _plan(
         clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
         dropout=Dropout(rates, sizes, seed) if any(rates) else None,
         bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),
+        epochs_done=epochs_done,
     )
 
 

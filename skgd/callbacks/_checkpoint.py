@@ -6,15 +6,15 @@ import contextlib
 import os
 import pickle
 import tempfile
-import zlib
+from collections.abc import Mapping
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from sklearn.callback import CallbackContext
 
 from skgd._component import check_bool, check_number
-from skgd._hooks import without_hooks
+from skgd._same import checksum, same
 from skgd.callbacks._protocol import Callback, place_of
 
 
@@ -22,25 +22,30 @@ class Checkpoint(Callback):
     """Writes the training to a file, from which it can go on to bit-identical parameters.
 
     The file is replaced as a whole (written beside it, then renamed): whatever happens, the last
-    complete one is there. It is a pickle: load only what you have written yourself.
+    complete one is there. It is a pickle, and loading one (as `resume` does) runs what is in it:
+    load only what you have written yourself.
 
     Parameters
     ----------
     path : str or path-like
         The file. Inside a pipeline or a search, the numbers of the tasks that lead to the
-        training come before its suffix: ``run-0-3.ckpt``.
+        training come before its suffix: ``run-0-3.ckpt``. A meta-estimator that takes no
+        callbacks, such as `cross_validate` or ``BaggingClassifier``, tells no such numbers:
+        there all trainings share one file, so that `resume` has to stay False.
     every : int, default=1
         Epochs from one file to the next.
     resume : bool, default=False
         Whether `fit` goes on from the file where there is one: parameters, the optimizer's state,
         the order of the rows, the rate and the history, as if the training had never been
-        stopped. The same settings and data must be given; `max_iter`, and the other limits, may
-        be new.
+        stopped. The same settings and data (weights and validation rows, too) must be given;
+        `max_iter`, and the other limits, may be higher. A training that was over by itself, such
+        as by `tol`, is not trained further.
 
     Raises
     ------
     ValueError
-        In `fit`, if the file belongs to a training with other settings or other data.
+        In `fit` with ``resume=True``, if the file belongs to a training with other settings or
+        other data, has more epochs than `max_iter`, or is broken.
     TypeError
         In `fit`, before the training, if the estimator cannot be pickled.
 
@@ -100,7 +105,7 @@ class Checkpoint(Callback):
             ) from None
         return {"file": self._file(context)}
 
-    def resume_from(self, estimator: Any, context: CallbackContext, X: Any, y: Any) -> Any:
+    def resume_from(self, estimator: Any, context: CallbackContext, data: Mapping[str, Any]) -> Any:
         """Find where a training is to go on.
 
         Parameters
@@ -109,15 +114,17 @@ class Checkpoint(Callback):
             The one that is being fitted.
         context : CallbackContext
             The training's place in the tree of tasks.
-        X, y : array-like
-            As they were given to `fit`.
+        data : dict of str to array-like or None
+            "X", "y", "sample_weight" and the validation rows, as they were given to `fit`.
 
         Returns
         -------
         estimator : estimator or None
             That of the file; None where there is no file, or `resume` is False.
         """
-        path = self._file(context)
+        state = self._states[place_of(context)]
+        path = state["file"]
+        state["data"] = checksum(*(data[name] for name in sorted(data)))
         if not (self.resume and path.exists()):
             return None
         saved = _read(path)
@@ -127,10 +134,18 @@ class Checkpoint(Callback):
                 f"Checkpoint: {str(path)!r} belongs to a training with other settings "
                 f"({'; '.join(changed)}). Give those, another path, or resume=False."
             )
-        if saved["data"] != _fingerprint(X, y):
+        if saved["data"] != state["data"]:
             raise ValueError(
-                f"Checkpoint: {str(path)!r} belongs to a training on other data. Give the same X "
-                "and y, another path, or resume=False."
+                f"Checkpoint: {str(path)!r} belongs to a training on other data. Give the same X, "
+                "y, weights and validation rows; or each training a path of its own; or "
+                "resume=False, as under cross_validate and other meta-estimators without "
+                "callbacks, whose trainings share the path."
+            )
+        done = saved["estimator"].n_iter_
+        if estimator.max_iter < done:
+            raise ValueError(
+                f"Checkpoint: the training in {str(path)!r} has done {done} epochs, and "
+                f"max_iter={estimator.max_iter} is less. Raise max_iter, or set resume=False."
             )
         return saved["estimator"]
 
@@ -139,9 +154,7 @@ class Checkpoint(Callback):
     ) -> bool:
         """Write the file, where it is time to."""
         if model.n_iter_ % self.every == 0:
-            if "data" not in state:
-                state["data"] = _fingerprint(X, y)
-            _write(state["file"], {"data": state["data"], "estimator": without_hooks(model)})
+            _write(state["file"], {"data": state["data"], "estimator": model})
         return False
 
     def _file(self, context: CallbackContext) -> Path:
@@ -160,23 +173,26 @@ def _differences(saved: Any, estimator: Any) -> list[str]:
         return [f"{type(saved).__name__} is not {type(estimator).__name__}"]
     was, now = saved.get_params(), estimator.get_params()
     names = sorted({*was, *now} - _FREE)
+    if isinstance(now["random_state"], Integral):  # else the saved seed goes on
+        names.append("random_state")
     return [
         f"{name} was {was.get(name)!r}, is {now.get(name)!r}"
         for name in names
-        if pickle.dumps(was.get(name)) != pickle.dumps(now.get(name))
+        if not same(was.get(name), now.get(name))
     ]
-
-
-def _fingerprint(X: Any, y: Any) -> tuple[Any, ...]:
-    """Return what tells data apart at little cost: the shape of X, and a checksum of y."""
-    y = np.asarray(y)
-    plain = np.ascontiguousarray(y.astype(str) if y.dtype == object else y)
-    return (*getattr(X, "shape", np.shape(y)), zlib.crc32(plain.tobytes()))
 
 
 def _read(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
-        return pickle.load(file)
+        try:
+            saved = pickle.load(file)
+            saved["data"], saved["estimator"].n_iter_  # it may be another pickle
+        except Exception as error:  # whatever a broken pickle happens to say
+            raise ValueError(
+                f"Checkpoint: {str(path)!r} cannot be read ({type(error).__name__}: {error}). "
+                "Delete it, give another path, or set resume=False."
+            ) from error
+    return saved
 
 
 def _write(path: Path, data: dict[str, Any]) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from sklearn.callback import CallbackContext
 
+from skgd._base import GradientLearner
 from skgd._component import Component
-from skgd._hooks import EPOCH
+from skgd._hooks import EPOCH, without_hooks
+
+_HOOKS = ("after_epoch", "on_fit_task_begin", "on_fit_task_end")
 
 
 class Callback(Component):
@@ -28,7 +32,24 @@ class Callback(Component):
             The one that is being fitted.
         context : CallbackContext
             The training's place in the tree of tasks.
+
+        Raises
+        ------
+        TypeError
+            The estimator does not learn by gradient descent; a Pipeline is such a one.
         """
+        name = type(self).__name__
+        if not isinstance(estimator, GradientLearner):
+            raise TypeError(
+                f"{name} looks at a training by gradient descent, and {type(estimator).__name__} "
+                "is none: set it on the estimator inside it that learns so, as in "
+                f"make_pipeline(StandardScaler(), GDClassifier().set_callbacks({name}(...)))."
+            )
+        if not any(getattr(type(self), hook) is not getattr(Callback, hook) for hook in _HOOKS):
+            raise TypeError(
+                f"{name} overrides none of {', '.join(_HOOKS)}, so it would do nothing: is the "
+                "name of its method misspelt?"
+            )
         self.check()
         state = self.begin(estimator, context)
         self._states = {**self.__dict__.get("_states", {}), place_of(context): state}
@@ -91,7 +112,33 @@ class Callback(Component):
         if context.task_name != EPOCH:
             return False
         state = self._states[place_of(context.parent)]
-        return bool(self.after_epoch(state, fitted_estimator, X, y, metadata or {}))
+        # Without callbacks: a clone of it can be fitted, and would not call this one again.
+        stop = self.after_epoch(state, without_hooks(fitted_estimator), X, y, metadata or {})
+        if not (stop is None or isinstance(stop, (bool, np.bool_))):
+            raise TypeError(
+                f"{type(self).__name__}.after_epoch returns True to end the training, False or "
+                f"nothing to let it go on; got {stop!r}."
+            )
+        return bool(stop)
+
+    def before_training(self, context: CallbackContext, model: Any, validated: bool) -> bool:
+        """Look at what a training begins from.
+
+        Parameters
+        ----------
+        context : CallbackContext
+            The training's place in the tree of tasks.
+        model : estimator or None
+            The one that a resumed training goes on from; None where a training begins.
+        validated : bool
+            Whether there are validation rows.
+
+        Returns
+        -------
+        stop : bool
+            Whether the resumed training was over.
+        """
+        return False
 
     def begin(self, estimator: Any, context: CallbackContext) -> dict[str, Any]:
         """Make the state of one training.
@@ -111,7 +158,7 @@ class Callback(Component):
 
     def after_epoch(
         self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
-    ) -> bool:
+    ) -> bool | None:
         """See an epoch that is over.
 
         Parameters
@@ -119,7 +166,8 @@ class Callback(Component):
         state : dict
             What `begin` made; to be changed in place. An entry "reason" says why it stops.
         model : estimator
-            As if the fit had ended here, with ``history_``, ``parameters_`` and the rest.
+            As if the fit had ended here, with ``history_``, ``parameters_`` and the rest. It has
+            no callbacks, and does not change later.
         X, y : array-like
             As they were given to `fit`.
         metadata : dict
@@ -127,8 +175,8 @@ class Callback(Component):
 
         Returns
         -------
-        stop : bool
-            Whether to end the training.
+        stop : bool or None
+            Whether to end the training; None is False.
         """
         return False
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from sklearn.callback import CallbackContext
 
 from skgd._component import check_choice, check_number
-from skgd.callbacks._protocol import Callback
+from skgd._hooks import EPOCH
+from skgd.callbacks._protocol import Callback, place_of
+
+_MONITORS = ("loss", "validation_loss", "validation_score", "gradient_norm")
 
 
 class EarlyStopping(Callback):
@@ -20,8 +24,8 @@ class EarlyStopping(Callback):
 
     Parameters
     ----------
-    monitor : str, default="loss"
-        Name of a list in ``history_``, such as "loss", "validation_loss" or "validation_score".
+    monitor : {"loss", "validation_loss", "validation_score", "gradient_norm"}, default="loss"
+        Name of a list in ``history_``. A score should rise, the others fall.
     patience : int, default=10
         Epochs in a row without improvement that end the training.
     min_delta : float, default=0.0
@@ -47,24 +51,39 @@ class EarlyStopping(Callback):
 
     def check(self) -> None:
         """Raise an error that names the wrong parameter, if there is one."""
+        check_choice("monitor", self.monitor, _MONITORS)
         check_number("patience", self.patience, low=1, integer=True)
         check_number("min_delta", self.min_delta, low=0)
 
     def begin(self, estimator: Any, context: CallbackContext) -> dict[str, Any]:
         """Make the state of one training."""
-        return {"best": math.inf, "waited": 0}
+        return {"seen": 0, "best": math.inf, "waited": 0}
+
+    def before_training(self, context: CallbackContext, model: Any, validated: bool) -> bool:
+        """Make sure that there is what it watches; see the epochs that are over."""
+        if self.monitor.startswith("validation") and not validated:
+            raise ValueError(
+                f"EarlyStopping(monitor={self.monitor!r}) needs validation rows: give fit X_val "
+                "and y_val, or set early_stopping=True on the estimator."
+            )
+        state = self._states[place_of(context)]
+        return model is not None and self._see(state, model.history_[self.monitor])
 
     def after_epoch(
         self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
     ) -> bool:
         """Count the epochs without improvement."""
-        check_choice("EarlyStopping: monitor", self.monitor, model.history_)
-        value = model.history_[self.monitor][-1]
-        value = -value if self.monitor.endswith("score") else value
-        if value < state["best"] - self.min_delta:
-            state.update(best=value, waited=0)
-            return False
-        state["waited"] += 1
+        return self._see(state, model.history_[self.monitor])
+
+    def _see(self, state: dict[str, Any], values: Sequence[float]) -> bool:
+        """Count through the epochs not seen yet, among them those before a training was stopped."""
+        for value in values[state["seen"] :]:
+            value = -value if self.monitor.endswith("score") else value
+            if value < state["best"] - self.min_delta:
+                state.update(best=value, waited=0)
+            else:
+                state["waited"] += 1
+        state["seen"] = len(values)
         if state["waited"] < self.patience:
             return False
         state["reason"] = f"{self.monitor} did not improve for {self.patience} epochs"
@@ -77,7 +96,9 @@ class TimeLimit(Callback):
     Parameters
     ----------
     seconds : float
-        Above 0; counted from the beginning of `fit`.
+        Above 0; counted from the beginning of `fit`, with all that comes before the first epoch,
+        such as the checks of the data and the compilation of a first fit ever. The estimator's
+        own `max_time` counts from the first epoch.
 
     Examples
     --------
@@ -99,10 +120,11 @@ class TimeLimit(Callback):
         """Make the state of one training."""
         return {"end": time.perf_counter() + self.seconds}
 
-    def after_epoch(
-        self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
-    ) -> bool:
-        """Look at the clock."""
+    def on_fit_task_end(self, estimator: Any, context: CallbackContext, **_: Any) -> bool:
+        """Look at the clock (scikit-learn's hook); who asks for no model costs no copy of one."""
+        if context.task_name != EPOCH:
+            return False
+        state = self._states[place_of(context.parent)]
         if time.perf_counter() < state["end"]:
             return False
         state["reason"] = f"{self.seconds:g} seconds are over"
