@@ -25,7 +25,7 @@ from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
-from skgd.constraints import CONSTRAINTS
+from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
@@ -36,7 +36,7 @@ from skgd.penalties import PENALTIES
 from skgd.rates import cautious_rate
 from skgd.schedules import SCHEDULES
 from skgd.training import Training, coordinates_for, prepare
-from skgd.validation import check_finite, validation_monitor
+from skgd.validation import check_finite, try_monitor, validation_monitor
 
 # Parameters that take a name or an object, and their rows.
 _TABLES: dict[str, Any] = {
@@ -147,7 +147,9 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
+                _check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
+                try_monitor(monitor, training.progress)
             self._train(training, data.X.dtype, seed, keep, monitor, hooks)
         self._warn(training)
         hooks.end(dict)
@@ -183,7 +185,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             data = self._weigh(data)
             components = self._tried_on(components, data)
             objective = self._objective(components, data)
-            theta = None if parameters is None else _as_theta(parameters, objective.model)
+            theta = None
+            if parameters is not None:
+                theta = _as_theta(parameters, objective.model)
+                _check_allowed(theta[: objective.model.n_weights], components.constraint)
             seed = _seed(self.random_state)
             training = prepare(self, components, objective, data, seed, theta=theta)
             training.progress.stop_reason = "initialized: nothing is learned yet"
@@ -246,7 +251,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
+                _check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
+                if not training.progress.validation_losses:  # else it has worked before
+                    try_monitor(monitor, training.progress)
             self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
         self._warn(training)
         return self
@@ -426,7 +434,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 raise ValueError(
                     f"y has {_n_columns(y)} output(s); the model was fitted with {n_outputs}."
                 )
-        loss.check_target(y)
+        # Rows to judge by need not be enough to learn from: for poisson, all of them may be 0.
+        loss.check_target(y if like is None else np.concatenate([like.y, y]))
         return Batch(X, y, weight)
 
     def _tried_on(
@@ -468,11 +477,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             given = "y_val" if X_val is None and y_val is not None else "X_val"
             given = given if sample_weight_val is None else f"{given} or sample_weight_val"
             raise ValueError(f"X_val and y_val belong together; fit was given only {given}.")
-        if sample_weight_val is not None and not components.loss.per_sample:
-            raise ValueError(
-                f"sample_weight_val cannot be used: {components.loss!r} returns one number for "
-                "all rows."
-            )
         try:
             held_out = self._check_data(
                 X_val, y_val, sample_weight_val, components.loss, reset=False, like=data
@@ -687,6 +691,14 @@ def _seed(random_state: Any) -> int:
         raise ValueError(f"random_state: {error}") from None
 
 
+def _check_judged(held_out: Batch, loss: Loss) -> None:
+    """Raise where rows to judge by have weights, and the loss, as tried, is of all rows."""
+    if held_out.weight is not None and not loss.per_sample:
+        raise ValueError(
+            f"sample_weight_val cannot be used: {loss!r} returns one number for all rows."
+        )
+
+
 def _check_same_labels(before: np.ndarray, now: np.ndarray) -> None:
     if not np.array_equal(before, now):
         raise ValueError(
@@ -711,6 +723,16 @@ def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
             f"got an array of shape {theta.shape}."
         )
     return theta
+
+
+def _check_allowed(weights: np.ndarray, constraint: Constraint) -> None:
+    low, high = constraint.bounds
+    if weights.size and not low <= weights.min() <= weights.max() <= high:
+        raise ValueError(
+            f"parameters has weights from {weights.min():.4g} to {weights.max():.4g}, and "
+            f"constraint={constraint!r} allows [{low:g}, {high:g}]: give others, or "
+            "constraint=None."
+        )
 
 
 def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, Any, Any]:

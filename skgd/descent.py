@@ -60,7 +60,8 @@ class Plan:
     n_steps, n_epochs : int or None
         Steps and epochs of the whole training, which schedules are told; None where nobody knows.
     tol : float or None
-        Relative improvement of J that counts as one; None never stops by it.
+        Relative improvement of J (or the validation score) that counts as one; with None J never
+        stops the training, and any better score counts.
     n_iter_no_change : int
     clip_norm : float or None
         Largest norm of the gradient that the optimizer sees.

@@ -310,13 +310,13 @@ def _plan(
         patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
     return descent.Plan(
         optimizer=optimizer,
-        schedule=schedule,
+        schedule=schedule.for_training(),
         learning_rate=float(rate),
         batch_size=batch_size,
         max_iter=max_iter,
         n_steps=None if one_pass else max_iter * n_steps,
         n_epochs=None if one_pass else max_iter,
-        # No pass of partial_fit is the last, unless validation data say so.
+        # No pass of partial_fit is the last; validation rows, for which tol counts, may say so.
         tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,

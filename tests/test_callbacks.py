@@ -159,6 +159,13 @@ def test_no_callback_no_work(monkeypatch):
     assert not called
 
 
+def test_a_time_limit_asks_for_no_model(monkeypatch):
+    called = []
+    monkeypatch.setattr(GDClassifier, "_as_if_over", lambda *_: called.append(1), raising=True)
+    made(GDClassifier()).set_callbacks(TimeLimit(60)).fit(X, y)
+    assert not called
+
+
 # ------------------------------------------------------------------------------------ our own
 
 
