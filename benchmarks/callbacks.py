@@ -38,7 +38,7 @@ class NoHooks:
     def __bool__(self):
         return False
 
-    def resumed(self):
+    def resumed(self, *_, **__):
         """Nothing to go on from."""
 
     def end(self, *_):

@@ -25,7 +25,7 @@ from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
-from skgd.constraints import CONSTRAINTS
+from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
@@ -36,7 +36,7 @@ from skgd.penalties import PENALTIES
 from skgd.rates import cautious_rate
 from skgd.schedules import SCHEDULES
 from skgd.training import Training, coordinates_for, prepare
-from skgd.validation import check_finite, validation_monitor
+from skgd.validation import check_finite, try_monitor, validation_monitor
 
 # Parameters that take a name or an object, and their rows.
 _TABLES: dict[str, Any] = {
@@ -119,7 +119,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 _check_same_labels(labels, self.classes_)
             held_out = self._check_validation(X_val, y_val, sample_weight_val, data, components)
             stop_early = self._stops_early(data.X.shape[0], held_out is not None)
-            stopped = hooks.resumed()
+            stopped = hooks.resumed(
+                {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val},
+                validated=stop_early or held_out is not None,
+            )
             seed = _seed(self.random_state) if stopped is None else stopped._memory.seed
             rows = None
             if stop_early and held_out is None:
@@ -144,9 +147,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
+                _check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
+                try_monitor(monitor, training.progress)
             self._train(training, data.X.dtype, seed, keep, monitor, hooks)
-            self._remember(training, seed)
         self._warn(training)
         hooks.end(dict)
         return self
@@ -181,7 +185,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             data = self._weigh(data)
             components = self._tried_on(components, data)
             objective = self._objective(components, data)
-            theta = None if parameters is None else _as_theta(parameters, objective.model)
+            theta = None
+            if parameters is not None:
+                theta = _as_theta(parameters, objective.model)
+                _check_allowed(theta[: objective.model.n_weights], components.constraint)
             seed = _seed(self.random_state)
             training = prepare(self, components, objective, data, seed, theta=theta)
             training.progress.stop_reason = "initialized: nothing is learned yet"
@@ -229,7 +236,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             if memory is None or memory.settings != _settings(self, components):
                 memory = _Memory(None, _seed(self.random_state), ())
             else:
-                memory.progress.take_up(theta)
+                memory = replace(memory, progress=memory.progress.taken_up(theta))
             training = prepare(
                 self,
                 components,
@@ -244,12 +251,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
+                _check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
-            try:
-                self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
-            finally:
-                if training.progress.step:
-                    self._remember(training, memory.seed)
+                if not training.progress.validation_losses:  # else it has worked before
+                    try_monitor(monitor, training.progress)
+            self._train(training, data.X.dtype, memory.seed, keep, monitor, None)
         self._warn(training)
         return self
 
@@ -428,7 +434,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 raise ValueError(
                     f"y has {_n_columns(y)} output(s); the model was fitted with {n_outputs}."
                 )
-        loss.check_target(y)
+        # Rows to judge by need not be enough to learn from: for poisson, all of them may be 0.
+        loss.check_target(y if like is None else np.concatenate([like.y, y]))
         return Batch(X, y, weight)
 
     def _tried_on(
@@ -470,11 +477,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             given = "y_val" if X_val is None and y_val is not None else "X_val"
             given = given if sample_weight_val is None else f"{given} or sample_weight_val"
             raise ValueError(f"X_val and y_val belong together; fit was given only {given}.")
-        if sample_weight_val is not None and not components.loss.per_sample:
-            raise ValueError(
-                f"sample_weight_val cannot be used: {components.loss!r} returns one number for "
-                "all rows."
-            )
         try:
             held_out = self._check_data(
                 X_val, y_val, sample_weight_val, components.loss, reset=False, like=data
@@ -524,33 +526,35 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     ) -> None:
         """Descend, and keep what was learned, also when something goes wrong on the way."""
         told: tuple[Any, ...] = ()
+        steps_before = training.progress.step
         if hooks:
             fitted = partial(self._as_if_over, training, dtype, seed)
             told = hooks.before_epoch(fitted), hooks.after_epoch(fitted)
         try:
             training.run(monitor, *told)
         except BaseException as error:
-            if training.progress.step or isinstance(error, KeyboardInterrupt):
+            if training.progress.step > steps_before or isinstance(error, KeyboardInterrupt):
                 self._publish(training, dtype)
+                self._remember(training, seed)
                 keep()
             raise  # without a step nothing was learned: an earlier fit stays as it was
         self._publish(training, dtype)
+        self._remember(training, seed)
 
     def _as_if_over(self, training: Training, dtype: Any, seed: int) -> dict[str, Any]:
-        """Fitted attributes as if the training ended here, for callbacks: copies all of them."""
+        """Fitted attributes as if the training ended here, for callbacks: copies of arrays."""
+        progress = training.progress.snapshot()
         snapshot = copy.copy(self)
-        snapshot._publish(training, dtype)
-        settings = _settings(self, training.components)
-        snapshot._memory = _Memory(training.progress.copy(), seed, settings)
-        return dict(vars(snapshot))
+        snapshot._publish(replace(training, progress=progress), dtype)
+        snapshot._memory = _Memory(progress, seed, _settings(self, training.components))
+        return {name: _copied(value) for name, value in vars(snapshot).items()}
 
     def _remember(self, training: Training, seed: int) -> None:
         """Keep what a later partial_fit goes on from: no data, no buffer."""
         progress, plan = training.progress, training.plan
         progress.optimizer_state.pop("scratch", None)
         if not (plan.early_stopping and plan.n_steps is None):  # else it is not over
-            progress.best_u, progress.best_score = None, -np.inf
-            progress.epochs_without_progress = 0
+            progress.forget_best()
         self._memory = _Memory(progress, seed, _settings(self, training.components))
 
     def _publish(self, training: Training, dtype: Any) -> None:
@@ -563,7 +567,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         self.__dict__.pop("_memory", None)
         self.n_iter_ = progress.epoch
         self.t_ = progress.samples
-        self.loss_curve_ = list(progress.losses)
+        self.history_ = progress.history()
+        self.loss_curve_ = self.history_["loss"]
         self.loss_ = progress.losses[-1] if progress.losses else np.nan
         self.best_loss_ = progress.best_loss if progress.losses else np.nan
         self.stop_reason_ = progress.stop_reason
@@ -573,7 +578,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         self.batch_size_ = plan.batch_size
         self.n_loss_evaluations_ = progress.loss_evaluations
         self.n_gradient_evaluations_ = progress.gradient_evaluations
-        self.history_ = progress.history()
         self.validation_loss_curve_ = self.history_.get("validation_loss")
         self.validation_scores_ = self.history_.get("validation_score")
 
@@ -654,6 +658,13 @@ class _Memory:
     settings: tuple[Any, ...]
 
 
+def _copied(value: Any) -> Any:
+    """Copy arrays, and lists of arrays such as the classes of several labels."""
+    if isinstance(value, list):
+        return [_copied(entry) for entry in value]
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def _settings(estimator: Any, components: Components) -> tuple[Any, ...]:
     optimizer = components.optimizer
     return type(optimizer), dict(vars(optimizer)), isinstance(estimator.learning_rate, str)
@@ -680,6 +691,14 @@ def _seed(random_state: Any) -> int:
         raise ValueError(f"random_state: {error}") from None
 
 
+def _check_judged(held_out: Batch, loss: Loss) -> None:
+    """Raise where rows to judge by have weights, and the loss, as tried, is of all rows."""
+    if held_out.weight is not None and not loss.per_sample:
+        raise ValueError(
+            f"sample_weight_val cannot be used: {loss!r} returns one number for all rows."
+        )
+
+
 def _check_same_labels(before: np.ndarray, now: np.ndarray) -> None:
     if not np.array_equal(before, now):
         raise ValueError(
@@ -704,6 +723,16 @@ def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
             f"got an array of shape {theta.shape}."
         )
     return theta
+
+
+def _check_allowed(weights: np.ndarray, constraint: Constraint) -> None:
+    low, high = constraint.bounds
+    if weights.size and not low <= weights.min() <= weights.max() <= high:
+        raise ValueError(
+            f"parameters has weights from {weights.min():.4g} to {weights.max():.4g}, and "
+            f"constraint={constraint!r} allows [{low:g}, {high:g}]: give others, or "
+            "constraint=None."
+        )
 
 
 def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, Any, Any]:

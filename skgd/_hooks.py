@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from numbers import Integral
 from typing import Any
 
 from skgd.descent import Progress
+from skgd.stopping import GOES_ON
 
 EPOCH = "epoch"  # name of the tasks that a fit consists of
 _OF_THIS_FIT = ("_skl_callbacks", "_skl_callbacks_to_teardown", "_callback_fit_ctx")
@@ -44,15 +45,31 @@ class Hooks:
     def __bool__(self) -> bool:
         return bool(self._callbacks)
 
-    def resumed(self) -> Any:
-        """Return what a training that goes on begins from: a fitted estimator, or None."""
-        X, y = self._data["X"], self._data["y"]
+    def resumed(self, validation: Mapping[str, Any], *, validated: bool) -> Any:
+        """Return what a training that goes on begins from: a fitted estimator, or None.
+
+        A callback that has seen enough of it ends it there: its reason is then the estimator's.
+
+        Parameters
+        ----------
+        validation : dict
+            "X_val", "y_val" and "sample_weight_val", None where they were not given.
+        validated : bool
+            Whether epochs are judged by rows, given ones or kept back.
+        """
+        data = {**self._data, **validation}
+        data.update(data.pop("metadata") or {"sample_weight": None})
+        found = None
         for callback in self._callbacks:
-            if hasattr(callback, "resume_from"):
-                found = callback.resume_from(self._estimator, self._context, X, y)
-                if found is not None:
-                    return found
-        return None
+            if found is None and hasattr(callback, "resume_from"):
+                found = callback.resume_from(self._estimator, self._context, data)
+        stop = False
+        for callback in self._callbacks:
+            if hasattr(callback, "before_training"):
+                stop |= callback.before_training(self._context, found, validated)
+        if stop and found is not None and found._memory.progress.stop_reason in GOES_ON:
+            found._memory.progress.stop_reason = self._reason()
+        return found
 
     def before_epoch(self, fitted: Callable[[], dict[str, Any]]) -> Callable[[Progress], None]:
         """Return the loop's hook; `fitted` gives the attributes as if the fit ended here."""

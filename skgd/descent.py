@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -16,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 from scipy import sparse
 
+from skgd._growing import FirstEntries
 from skgd.averaging import Averaging
 from skgd.constraints import Bounds
 from skgd.coordinates import Coordinates
@@ -29,6 +30,7 @@ from skgd.stopping import (
     CONVERGED,
     DIVERGED,
     FAILED,
+    GOES_ON,
     INTERRUPTED,
     MAX_ITER,
     NO_BETTER_SCORE,
@@ -54,11 +56,12 @@ class Plan:
     learning_rate : float
     batch_size : int
     max_iter : int
-        Epochs.
+        Epochs, with those that were done before the training was stopped.
     n_steps, n_epochs : int or None
         Steps and epochs of the whole training, which schedules are told; None where nobody knows.
     tol : float or None
-        Relative improvement of J that counts as one; None never stops by it.
+        Relative improvement of J (or the validation score) that counts as one; with None J never
+        stops the training, and any better score counts.
     n_iter_no_change : int
     clip_norm : float or None
         Largest norm of the gradient that the optimizer sees.
@@ -81,6 +84,8 @@ class Plan:
         What no step leaves.
     limits : Limits
         Further ends of the training.
+    epochs_done : int
+        Of `max_iter`, by a training that was stopped and goes on.
     """
 
     optimizer: Optimizer | LBFGS
@@ -104,6 +109,7 @@ class Plan:
     bounds: Bounds | None = None
     limits: Limits = NO_LIMITS
     n_epochs: int | None = None
+    epochs_done: int = 0
 
     def rate(self, progress: Progress, step: int) -> float:
         """Return the learning rate of this step."""
@@ -141,6 +147,7 @@ class Progress:
     samples: int = 0
     gradient_evaluations: int = 0
     loss_evaluations: int = 0
+    # Entries are only ever added: what callbacks are given shares these lists.
     losses: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     gradient_norms: list[float] = field(default_factory=list)
@@ -178,26 +185,45 @@ class Progress:
             return False
         return min(self.losses[1:]) > 2.0 * max(abs(self.first_loss), float(np.finfo(float).tiny))
 
-    def take_up(self, theta: np.ndarray) -> None:
-        """Go on from here, or from `theta` if somebody changed the parameters in between."""
-        if not np.array_equal(theta, self.parameters().astype(theta.dtype)):
-            self.u = self.coordinates.to_u(theta.astype(self.u.dtype))
-            self.averaged, self.n_averaged = None, 0
-            self.best_u, self.best_score, self.epochs_without_progress = None, -math.inf, 0
-        # Arrays of a model that was loaded as a memory map cannot be written.
-        self.u = self.u.copy()
-        self.averaged = None if self.averaged is None else self.averaged.copy()
-        self.optimizer_state = {
-            name: value.copy() if isinstance(value, np.ndarray) else value
-            for name, value in self.optimizer_state.items()
-        }
+    def taken_up(self, theta: np.ndarray) -> Progress:
+        """Return a copy that goes on from `theta`, if somebody changed it in between.
 
-    def copy(self) -> Progress:
+        This one stays as it is: the next pass may fail. (And arrays of a model that was loaded as
+        a memory map cannot be written.)
+        """
+        fresh = self.copy()
+        changed = not np.array_equal(theta, self.parameters().astype(theta.dtype))
+        if changed:
+            fresh.u = self.coordinates.to_u(theta.astype(self.u.dtype))
+            fresh.averaged, fresh.n_averaged = None, 0
+        if changed or self.start_u is not None:  # of a fit that is not over: this is another one
+            fresh.forget_best()
+        fresh.start_u = None
+        return fresh
+
+    def forget_best(self) -> None:
+        """Begin anew to look for the best epoch."""
+        self.best_u, self.best_score, self.epochs_without_progress = None, -math.inf, 0
+
+    def ended(self, plan: Plan) -> str | None:
+        """Return why a training that was stopped, and is to go on, had already ended; or None.
+
+        More epochs, seconds or evaluations may have been allowed since.
+        """
+        if self.stop_reason not in GOES_ON:
+            return self.stop_reason
+        return plan.limits.reason(self, None) if self.losses else None
+
+    def copy(
+        self, of_list: Callable[[Sequence[float]], Sequence[float]] = lambda values: [*values]
+    ) -> Progress:
         """Return a copy that the training does not change; the coordinates never change."""
-        fresh: dict[str, Any] = {
-            name: value.copy() if isinstance(value, (np.ndarray, list)) else value
-            for name, value in vars(self).items()
-        }
+        fresh: dict[str, Any] = dict(vars(self))
+        for name, value in fresh.items():
+            if isinstance(value, np.ndarray):
+                fresh[name] = value.copy()
+            elif isinstance(value, Sequence) and not isinstance(value, str):
+                fresh[name] = of_list(value)
         fresh["optimizer_state"] = {
             name: value.copy() if isinstance(value, np.ndarray) else value
             for name, value in self.optimizer_state.items()
@@ -205,12 +231,23 @@ class Progress:
         }
         return Progress(**fresh)
 
-    def history(self) -> dict[str, list[float]]:
+    def snapshot(self) -> Progress:
+        """Return a copy to be read, and not to be trained: its lists are shared with this one."""
+        return self.copy(of_list=FirstEntries)
+
+    def history(self) -> dict[str, Any]:
         """Return lists of equal length, one entry for each epoch that was completed."""
         lists = self._lists()
         n = min(map(len, lists.values()))
-        epochs: dict[str, list[float]] = {"epoch": list(range(1, n + 1))}
-        return epochs | {name: list(values[:n]) for name, values in lists.items()}
+        if isinstance(self.losses, FirstEntries):
+            return {
+                "epoch": FirstEntries(range(1, n + 1)),
+                **{name: FirstEntries(values, n) for name, values in lists.items()},
+            }
+        return {
+            "epoch": list(range(1, n + 1)),
+            **{name: values[:n] for name, values in lists.items()},
+        }
 
     def last_epoch(self) -> dict[str, float]:
         """Return the last entries of `history`."""
@@ -335,9 +372,12 @@ def descend(
     walk = _solve if solver else partial(_walk, engine=engine or Epochs)
     if plan.average is None:  # an earlier pass may have averaged
         progress.averaged, progress.n_averaged = None, 0
-    progress.stop_reason = RUNNING
+    ended = None
     if progress.start_u is None:  # else it goes on from where it was stopped
         progress.start_u = progress.u.copy()
+    else:
+        ended = progress.ended(plan)
+    progress.stop_reason = RUNNING
     start = progress.start_u
     some_rows = batches.first()
 
@@ -356,7 +396,7 @@ def descend(
             if math.isfinite(loss_of_start):
                 progress.first_loss = max(progress.first_loss, loss_of_start)
         try:
-            progress.stop_reason = walk(
+            progress.stop_reason = ended or walk(
                 objective,
                 gradient_of,
                 batches,
@@ -396,10 +436,10 @@ def _walk(
     before_epoch: BeforeEpoch | None,
     engine: Engine,
 ) -> str:
+    epochs = engine(objective, gradient_of, batches, plan, progress)  # may have to be compiled
     began = _clock(progress)
-    epochs = engine(objective, gradient_of, batches, plan, progress)
     try:
-        for _ in range(plan.max_iter):
+        for _ in range(plan.epochs_done, plan.max_iter):
             if before_epoch is not None:
                 before_epoch(progress)
             loss = epochs.run(progress)
@@ -410,6 +450,7 @@ def _walk(
             progress.gradient_norms.append(progress.coordinates.unit * epochs.gradient_norm())
             progress.seconds.append(time.perf_counter() - began)
             reason = judge.after_epoch(loss, epochs.before_last_step)
+            progress.stop_reason = reason or RUNNING  # for whoever keeps this epoch
             if on_epoch is not None:
                 reason = on_epoch(progress) or reason
             if reason is not None:
@@ -717,6 +758,7 @@ def _solve(
         if progress.first_loss is None:
             progress.first_loss = value * unit
         reason = judge.after_iteration(value * unit)
+        progress.stop_reason = reason or RUNNING
         told = None if on_epoch is None else on_epoch(progress)
         return told or reason
 

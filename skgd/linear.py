@@ -145,7 +145,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4
-        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+        *Relative* improvement of J below which an epoch counts as none; None does not stop by J.
+        With early stopping it is that of the score, and None is 0: any better score counts.
     step_tol : float or None, default=None
         End where theta moves by less than this share of its length in an epoch.
     gradient_tol : float or None, default=None
@@ -160,9 +161,10 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
         rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
-        Stop when the score on validation rows no longer improves, and keep the best parameters,
-        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
-        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
+        Stop when the score on validation rows no longer improves, also with ``tol=None``, and
+        keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
+        `validation_fraction` of X. "auto" does so with X_val or above 10,000 rows; False with
+        X_val only records.
     validation_fraction : float, default=0.1
         Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
@@ -348,7 +350,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     max_iter : int, default=1000
         Passes over the data (epochs).
     tol : float or None, default=1e-4
-        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+        *Relative* improvement of J below which an epoch counts as none; None does not stop by J.
+        With early stopping it is that of the score, and None is 0: any better score counts.
     step_tol : float or None, default=None
         End where theta moves by less than this share of its length in an epoch.
     gradient_tol : float or None, default=None
@@ -363,9 +366,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
         rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
     early_stopping : bool or "auto", default=False
-        Stop when the score on validation rows no longer improves, and keep the best parameters,
-        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
-        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
+        Stop when the score on validation rows no longer improves, also with ``tol=None``, and
+        keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
+        `validation_fraction` of X. "auto" does so with X_val or above 10,000 rows; False with
+        X_val only records.
     validation_fraction : float, default=0.1
         Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"

@@ -263,7 +263,8 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
     max_iter : int, default=200
         Passes over the data (epochs).
     tol : float or None, default=1e-4
-        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+        *Relative* improvement of J below which an epoch counts as none; None does not stop by J.
+        With early stopping it is that of the score, and None is 0: any better score counts.
     step_tol : float or None, default=None
         End where theta moves by less than this share of its length in an epoch.
     gradient_tol : float or None, default=None
@@ -277,9 +278,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
-        Stop when the score on validation rows no longer improves, and keep the best parameters,
-        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
-        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
+        Stop when the score on validation rows no longer improves, also with ``tol=None``, and
+        keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
+        `validation_fraction` of X. "auto" does so with X_val or above 10,000 rows; False with
+        X_val only records.
     validation_fraction : float, default=0.1
         Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"
@@ -507,7 +509,8 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
     max_iter : int, default=200
         Passes over the data (epochs).
     tol : float or None, default=1e-4
-        *Relative* improvement of J below which an epoch counts as none; None does not stop.
+        *Relative* improvement of J below which an epoch counts as none; None does not stop by J.
+        With early stopping it is that of the score, and None is 0: any better score counts.
     step_tol : float or None, default=None
         End where theta moves by less than this share of its length in an epoch.
     gradient_tol : float or None, default=None
@@ -521,9 +524,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept. "auto" is 20.
     early_stopping : bool or "auto", default=False
-        Stop when the score on validation rows no longer improves, and keep the best parameters,
-        not the last. The rows are those given to `fit` as X_val, else `validation_fraction` of
-        X. "auto" does so with X_val or above 10,000 rows; False with X_val only records.
+        Stop when the score on validation rows no longer improves, also with ``tol=None``, and
+        keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
+        `validation_fraction` of X. "auto" does so with X_val or above 10,000 rows; False with
+        X_val only records.
     validation_fraction : float, default=0.1
         Share of the rows that are kept back where no X_val is given.
     scoring : "loss", str, callable or None, default="loss"

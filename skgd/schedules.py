@@ -82,6 +82,15 @@ class Schedule(Component, ABC):
         """
         return None
 
+    def for_training(self) -> Schedule:
+        """Return the schedule to use in one training, which may remember what it was asked.
+
+        Returns
+        -------
+        schedule : Schedule
+        """
+        return self
+
 
 class Constant(Schedule):
     """The rate stays as it is: factor 1.
@@ -530,6 +539,16 @@ class Warmup(Schedule):
         step, n_steps = self._after(rise, step, n_steps)
         return resolve_schedule(self.schedule)(step, n_steps, losses)
 
+    def for_training(self):
+        """Return the schedule to use in one training: what watches the loss is asked once a loss.
+
+        The rise moves with every step, so the training asks at every step.
+        """
+        schedule = resolve_schedule(self.schedule)
+        if not schedule.watches_loss:
+            return self
+        return Warmup(_AskedOnce(schedule), self.steps, self.start, self.n_steps)
+
     def momentum(self, step, n_steps):
         """Return the momentum for this step, or None to leave the optimizer its own."""
         rise = _period(self, self.steps, n_steps)
@@ -540,6 +559,26 @@ class Warmup(Schedule):
         """Step and horizon of the schedule that follows."""
         horizon = n_steps if self.n_steps is None else self.n_steps
         return step - rise, None if horizon is None else max(horizon - rise, 1)
+
+
+class _AskedOnce(Schedule):
+    """In one training, the factor of a schedule that reads all losses, as long as none is new."""
+
+    def __init__(self, schedule):
+        self.schedule = schedule
+        self._n_losses = -1
+        self._factor = 1.0
+
+    def __call__(self, step, n_steps, losses=()):
+        """Return the factor on the learning rate."""
+        if len(losses) != self._n_losses:
+            self._n_losses = len(losses)
+            self._factor = self.schedule(step, n_steps, losses)
+        return self._factor
+
+    def momentum(self, step, n_steps):
+        """Return the momentum for this step, or None to leave the optimizer its own."""
+        return self.schedule.momentum(step, n_steps)
 
 
 class PerEpoch(Schedule):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,6 +27,9 @@ MAX_EVALS = "max_evals reached: J was evaluated as often as it may be"
 DIVERGED = "diverged: the last good parameters were restored"
 INTERRUPTED = "interrupted by the user: the parameters learned so far are kept"
 FAILED = "stopped by an error, with the parameters learned so far: {error!r}"
+
+# Reasons after which a training that is resumed goes on, if there is room for more.
+GOES_ON = {RUNNING, MAX_ITER, MAX_TIME, MAX_EVALS}
 
 _TINY = float(np.finfo(float).tiny)
 
@@ -83,6 +87,7 @@ class Judge:
 
     def __init__(self, plan: Plan, progress: Progress, monitor: Monitor | None) -> None:
         self.plan, self.progress, self.monitor = plan, progress, monitor
+        self._warned = False
         self._theta = None if plan.limits.step_tol is None else progress.parameters()
 
     def after_epoch(self, loss: float, u_of_loss: np.ndarray) -> str | None:
@@ -99,25 +104,20 @@ class Judge:
                 return DIVERGED
         else:
             progress.epochs_far_above = 0
-        if plan.tol is not None:
-            if progressed is None:
-                progressed = not loss > previous_best - plan.tol * max(abs(previous_best), _TINY)
-            self._count(progressed)
-            if progress.epochs_without_progress >= plan.n_iter_no_change:
-                if plan.early_stopping:
-                    return NO_BETTER_SCORE
-                # A training that ends well above its start is on its way up, not at rest.
-                rising = plan.keep_best and progress.far_above_start(loss, factor=2.0)
-                return DIVERGED if rising else CONVERGED
+        if progressed is None and plan.tol is not None:
+            progressed = not loss > previous_best - plan.tol * max(abs(previous_best), _TINY)
+        if progressed is not None and self._waited(progressed):
+            if plan.early_stopping:
+                return NO_BETTER_SCORE
+            # A training that ends well above its start is on its way up, not at rest.
+            rising = plan.keep_best and progress.far_above_start(loss, factor=2.0)
+            return DIVERGED if rising else CONVERGED
         return self.limit()
 
     def after_iteration(self, loss: float) -> str | None:
         """Record an iteration of a solver that judges the progress of J itself."""
-        plan, progress = self.plan, self.progress
-        improved = self.keep_best(loss, progress.u)
-        if improved is not None:
-            self._count(improved)
-        if plan.early_stopping and progress.epochs_without_progress >= plan.n_iter_no_change:
+        improved = self.keep_best(loss, self.progress.u)
+        if improved is not None and self._waited(improved):
             return NO_BETTER_SCORE
         return self.limit()
 
@@ -150,21 +150,38 @@ class Judge:
 
     def _validate(self, monitor: Monitor) -> bool | None:
         progress, plan = self.progress, self.plan
-        loss, score = monitor(progress)
-        missed = len(progress.losses) - 1 - len(progress.validation_losses)
-        progress.validation_losses += [math.nan] * missed + [loss]
-        progress.validation_scores += [math.nan] * missed + [score]
+        loss = score = math.nan
+        try:
+            loss, score = monitor(progress)
+        finally:  # a scorer may fail: the lists stay of equal length
+            missed = len(progress.losses) - 1 - len(progress.validation_losses)
+            progress.validation_losses += [math.nan] * missed + [loss]
+            progress.validation_scores += [math.nan] * missed + [score]
         if not plan.early_stopping:
             return None
-        tolerance = (plan.tol or 0.0) * abs(progress.best_score)
-        first = not math.isfinite(progress.best_score)
-        improved = first or score > progress.best_score + tolerance
-        if first or score > progress.best_score:
+        if not math.isfinite(score):
+            self._warn_of(score, loss)
+            return False
+        best = progress.best_score
+        first = not math.isfinite(best)
+        if first or score > best:
             progress.best_score = score
             progress.best_u = progress.published_u().copy()
-        return improved
+        return first or score > best + (plan.tol or 0.0) * abs(best)
 
-    def _count(self, progressed: Any) -> None:
-        self.progress.epochs_without_progress = (
-            0 if progressed else self.progress.epochs_without_progress + 1
-        )
+    def _warn_of(self, score: float, loss: float) -> None:
+        """Say once that a scorer fails; where the loss is not finite either, J says it."""
+        if math.isfinite(loss) and not self._warned:
+            self._warned = True
+            warnings.warn(
+                f"The validation score is {score} in epoch {self.progress.epoch}, which counts as "
+                "no improvement: scoring= may not suit these rows.",
+                UserWarning,
+                stacklevel=2,
+            )
+
+    def _waited(self, progressed: bool) -> bool:
+        """Count the epochs in a row without progress. Returns whether they are enough."""
+        progress = self.progress
+        progress.epochs_without_progress = 0 if progressed else progress.epochs_without_progress + 1
+        return progress.epochs_without_progress >= self.plan.n_iter_no_change

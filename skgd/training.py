@@ -310,13 +310,13 @@ def _plan(
         patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
     return descent.Plan(
         optimizer=optimizer,
-        schedule=schedule,
+        schedule=schedule.for_training(),
         learning_rate=float(rate),
         batch_size=batch_size,
-        max_iter=max(0, max_iter - epochs_done),
+        max_iter=max_iter,
         n_steps=None if one_pass else max_iter * n_steps,
         n_epochs=None if one_pass else max_iter,
-        # No pass of partial_fit is the last, unless validation data say so.
+        # No pass of partial_fit is the last; validation rows, for which tol counts, may say so.
         tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,
@@ -336,6 +336,7 @@ def _plan(
         clip_value=None if estimator.clip_value is None else float(estimator.clip_value),
         dropout=Dropout(rates, sizes, seed) if any(rates) else None,
         bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),
+        epochs_done=epochs_done,
     )
 
 

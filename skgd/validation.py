@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,24 @@ def check_finite(X: np.ndarray, name: str) -> None:
         total = sum(in_halves(lambda rows: X[rows].sum(), X))
     if not np.isfinite(total):  # the sum of finite numbers may overflow
         assert_all_finite(X, estimator_name=name, input_name="X")
+
+
+def try_monitor(monitor: Monitor, progress: Progress) -> None:
+    """Find out before the first step whether a scorer works; what it says there does not count.
+
+    Parameters
+    ----------
+    monitor : callable
+    progress : Progress
+
+    Raises
+    ------
+    Exception
+        Whatever the scorer raises.
+    """
+    with warnings.catch_warnings():  # of scores that mean little before any training
+        warnings.simplefilter("ignore")
+        monitor(progress)
 
 
 def validation_monitor(estimator: Any, objective: Objective, held_out: Batch) -> Monitor:

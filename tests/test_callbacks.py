@@ -8,19 +8,25 @@ import textwrap
 import time
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import skgd
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
+from skgd._growing import FirstEntries
+from skgd._same import same
 from skgd.callbacks import (
+    Callback,
     Checkpoint,
     EarlyStopping,
     GradientNorms,
@@ -28,6 +34,7 @@ from skgd.callbacks import (
     RecordPath,
     TimeLimit,
 )
+from skgd.optimizers import Adam
 
 X, y = load_iris(return_X_y=True)
 MODELS = [
@@ -152,6 +159,13 @@ def test_no_callback_no_work(monkeypatch):
     assert not called
 
 
+def test_a_time_limit_asks_for_no_model(monkeypatch):
+    called = []
+    monkeypatch.setattr(GDClassifier, "_as_if_over", lambda *_: called.append(1), raising=True)
+    made(GDClassifier()).set_callbacks(TimeLimit(60)).fit(X, y)
+    assert not called
+
+
 # ------------------------------------------------------------------------------------ our own
 
 
@@ -193,9 +207,107 @@ def test_early_stopping_by_a_score_wants_it_high():
 
 
 def test_early_stopping_names_what_it_may_watch():
-    model = made(GDClassifier()).set_callbacks(EarlyStopping("validation_loss"))
-    with pytest.raises(ValueError, match="'loss', 'learning_rate'"):
+    model = made(GDClassifier()).set_callbacks(EarlyStopping("learning_rate"))
+    with pytest.raises(ValueError, match="'loss', 'validation_loss'"):
         model.fit(X, y)
+    model.set_callbacks(EarlyStopping("validation_loss"))
+    with pytest.raises(ValueError, match="X_val and y_val, or set early_stopping=True"):
+        model.fit(X, y)
+    assert not hasattr(model, "coef_")  # it was found before any training
+    assert model.set_params(early_stopping=True).fit(X, y).n_iter_ == 6
+
+
+def test_settings_on_what_does_not_descend_are_refused():
+    for other in (
+        make_pipeline(StandardScaler(), GDClassifier()),
+        GridSearchCV(GDClassifier(), {"alpha": [0.1]}),
+    ):
+        with pytest.raises(TypeError, match=r"GDClassifier\(\).set_callbacks\(TimeLimit"):
+            other.set_callbacks(TimeLimit(9.0)).fit(X, y)
+
+
+class Misspelt(Callback):
+    def after_epochs(self, state, model, X, y, metadata):
+        return True
+
+
+class Returns(Callback):
+    def __init__(self, result):
+        self.result = result
+
+    def after_epoch(self, state, model, X, y, metadata):
+        return self.result
+
+
+def test_a_callback_that_does_nothing_is_refused():
+    with pytest.raises(TypeError, match=r"overrides none of after_epoch.*misspelt"):
+        made(GDClassifier()).set_callbacks(Misspelt()).fit(X, y)
+
+
+@pytest.mark.parametrize(
+    ("result", "n_epochs"), [(None, 6), (False, 6), (np.False_, 6), (True, 1), (np.True_, 1)]
+)
+def test_after_epoch_returns_yes_no_or_nothing(result, n_epochs):
+    assert made(GDClassifier()).set_callbacks(Returns(result)).fit(X, y).n_iter_ == n_epochs
+
+
+@pytest.mark.parametrize("result", [0.3, 0, "stop", np.array([True])])
+def test_after_epoch_returns_nothing_else(result):
+    with pytest.raises(TypeError, match="after_epoch returns True"):
+        made(GDClassifier()).set_callbacks(Returns(result)).fit(X, y)
+
+
+class Keeps(Callback):
+    """Keeps what it is given, and fits a clone of it."""
+
+    def begin(self, estimator, context):
+        self.models, self.refitted = [], []
+        return {}
+
+    def after_epoch(self, state, model, X, y, metadata):
+        self.models.append(model)
+        self.refitted.append(clone(model).set_params(max_iter=1).fit(X, y).n_iter_)
+
+
+@every_model
+def test_what_callbacks_are_given_has_no_callbacks_and_does_not_change(model):
+    keeps = Keeps()
+    fitted = made(model).set_callbacks(keeps).fit(X, y, X_val=X, y_val=y)
+    assert keeps.refitted == [1] * 6
+    for n, seen in enumerate(keeps.models, start=1):
+        shorter = made(model, max_iter=n).fit(X, y, X_val=X, y_val=y)
+        for name in ("loss", "validation_loss", "validation_score", "epoch", "learning_rate"):
+            assert seen.history_[name] == shorter.history_[name], name
+            assert pickle.loads(pickle.dumps(seen)).history_[name] == shorter.history_[name]
+        assert seen.loss_curve_ == shorter.loss_curve_ and seen.loss_curve_[-1] == seen.loss_
+        assert_array_equal(seen.parameters_, shorter.parameters_)
+        assert not np.shares_memory(seen.parameters_, fitted.parameters_)
+        if hasattr(fitted, "classes_"):
+            assert not np.shares_memory(seen.classes_, fitted.classes_)
+    # It goes on from its own epoch, whatever the training did meanwhile.
+    assert keeps.models[2].partial_fit(X, y).n_iter_ == 4
+    assert len(keeps.models[2].history_["loss"]) == 4 and len(fitted.history_["loss"]) == 6
+
+
+def test_snapshots_cost_the_same_in_every_epoch():
+    """Entries of the history are read as often in a late epoch as in an early one: not at all."""
+    growing = Growing(range(1000))
+    first = FirstEntries(growing, 900)
+    assert growing.read == 0 and len(first) == 900
+    assert first[-1] == 899 and first[895:] == [895, 896, 897, 898, 899]
+    assert growing.read == 6
+    assert first == list(range(900)) and first != list(range(901))
+    with pytest.raises(IndexError):
+        first[900]
+    assert pickle.loads(pickle.dumps(FirstEntries([1, 2, 3], 2))) == [1, 2]
+
+
+class Growing(list):
+    read = 0
+
+    def __getitem__(self, index):
+        self.read += 1
+        return super().__getitem__(index)
 
 
 def test_time_limit():
@@ -366,11 +478,156 @@ def test_checkpoint_of_another_training_is_refused(tmp_path):
         made(GDClassifier(), alpha=0.5).set_callbacks(again).fit(X, y)
     with pytest.raises(ValueError, match="other data"):
         made(GDClassifier()).set_callbacks(again).fit(X[1:], y[1:])
+    weight = np.linspace(1, 2, len(y))
+    for other in (
+        {"X": X + (X.max() == X)},
+        {"sample_weight": weight},
+        {"X_val": X[::2], "y_val": y[::2]},
+        {"X": sparse.csr_matrix(X) * 2},
+    ):
+        with pytest.raises(ValueError, match="other data"):
+            made(GDClassifier()).set_callbacks(again).fit(**{"X": X, "y": y} | other)
+    with pytest.raises(ValueError, match="random_state was 0, is 1"):
+        made(GDClassifier(), random_state=1).set_callbacks(again).fit(X, y)
+    with pytest.raises(ValueError, match="has done 6 epochs, and max_iter=5"):
+        made(GDClassifier(), max_iter=5).set_callbacks(again).fit(X, y)
     with pytest.raises(ValueError, match="lbfgs"):
         made(GDClassifier(), optimizer="lbfgs").set_callbacks(
             Checkpoint(tmp_path / "l", every=1)).fit(X, y).set_callbacks(
             Checkpoint(tmp_path / "l", resume=True)).fit(X, y)  # fmt: skip
     assert path.read_bytes() == kept
+
+
+VAL = {"X_val": X[1::5], "y_val": y[1::5], "sample_weight_val": np.linspace(1, 2, 30)}
+
+
+@pytest.mark.parametrize("changed", VAL)
+def test_other_validation_rows_are_other_data(changed, tmp_path):
+    model = made(GDClassifier()).set_callbacks(Checkpoint(tmp_path / "run", resume=True))
+    model.fit(X, y, **VAL)
+    model.set_params(max_iter=7).fit(X, y, **VAL)
+    other = {**VAL, changed: VAL[changed][::-1].copy()}
+    with pytest.raises(ValueError, match="other data"):
+        model.fit(X, y, **other)
+
+
+@pytest.mark.parametrize(
+    "kind", [np.asfortranarray, sparse.csr_matrix, np.ndarray.tolist, pd.DataFrame]
+)
+def test_the_same_data_resume_in_every_container(kind, tmp_path):
+    first = made(GDClassifier(), max_iter=3).set_callbacks(Checkpoint(tmp_path / "run"))
+    first.fit(kind(X), list(np.array(["a", "b", "c"])[y]))
+    model = made(GDClassifier()).set_callbacks(Checkpoint(tmp_path / "run", resume=True))
+    assert model.fit(kind(X), list(np.array(["a", "b", "c"])[y])).n_iter_ == 6
+    with pytest.raises(ValueError, match="other data"):
+        model.fit(kind(X[:, ::-1]), list(np.array(["a", "b", "c"])[y]))
+
+
+def test_folds_that_share_a_file_are_told_apart(tmp_path):
+    """cross_validate takes no callbacks: the second fold must not get the model of the first."""
+    model = made(GDClassifier()).set_callbacks(Checkpoint(tmp_path / "run", resume=True))
+    with pytest.raises(ValueError, match="resume=False, as under cross_validate"):
+        cross_validate(model, X, y, cv=3, error_score="raise")
+    model.set_callbacks(Checkpoint(tmp_path / "run"))
+    bare = made(GDClassifier())
+    assert_array_equal(
+        cross_validate(model, X, y, cv=3)["test_score"],
+        cross_validate(bare, X, y, cv=3)["test_score"],
+    )
+
+
+def test_settings_that_mean_the_same_resume(tmp_path):
+    path = tmp_path / "run"
+    one = {"alpha": 0.1, "optimizer": Adam(beta_1=0.8), "class_weight": {0: 1, 1: 2, 2: 3}}
+    two = {"alpha": np.float64(0.1), "optimizer": Adam(beta_1=np.float64(0.8)),
+           "class_weight": {2: 3.0, 1: 2.0, 0: 1.0}, "random_state": None}  # fmt: skip
+    made(GDClassifier(), max_iter=3, **one).set_callbacks(Checkpoint(path)).fit(X, y)
+    resumed = made(GDClassifier(), **two).set_callbacks(Checkpoint(path, resume=True)).fit(X, y)
+    assert_array_equal(resumed.parameters_, made(GDClassifier(), **one).fit(X, y).parameters_)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (0.1, np.float64(0.1), True),
+        ({"a": 1, "b": [2, 3]}, {"b": (2.0, 3), "a": 1}, True),
+        (np.arange(3), np.arange(3.0), True),
+        (np.arange(3), np.arange(4), False),
+        (Adam(), Adam(beta_1=0.8), False),
+        (float("nan"), float("nan"), True),
+        ((5,), (5, 5), False),
+        (None, 0, False),
+        (pd.Series([1, 2]), pd.Series([1, 2]), True),
+        (pd.Series([1, 2]), pd.Series([1, 3]), False),
+    ],
+)
+def test_same(a, b, expected):
+    assert same(a, b) is expected
+
+
+@every_model
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"tol": 1e-2, "n_iter_no_change": 3},
+        {"early_stopping": True, "tol": 0.01, "n_iter_no_change": 3},
+        {"step_tol": 0.05},
+        {"gradient_tol": 0.2, "batch_size": None},
+        {"learning_rate": 1e9, "optimizer": "sgd"},
+        {"max_evals": 9},
+        {"average": "ema", "tol": 1e-2, "n_iter_no_change": 3},
+    ],
+    ids=lambda settings: "-".join(settings),
+)
+@pytest.mark.parametrize("every", [1, 3])
+@pytest.mark.filterwarnings("ignore::skgd.exceptions.DivergenceWarning")
+def test_a_training_that_was_over_is_not_trained_further(model, settings, every, tmp_path):
+    model = made(model, max_iter=400, **settings)
+    whole = clone(model).fit(X, y)
+    assert whole.n_iter_ < 400 and "max_iter" not in whole.stop_reason_
+    model.set_callbacks(Checkpoint(tmp_path / "run", every=every, resume=True))
+    for _ in range(4):
+        again = clone(model).fit(X, y)
+        assert again.n_iter_ == whole.n_iter_ and again.stop_reason_ == whole.stop_reason_
+        assert again.loss_curve_ == whole.loss_curve_
+        assert_array_equal(again.parameters_, whole.parameters_)
+    if "max_evals" in settings:  # a limit may be raised
+        assert model.set_params(max_evals=18).fit(X, y).n_iter_ > whole.n_iter_
+
+
+def test_a_training_that_our_callback_ended_is_not_trained_further(tmp_path):
+    early = EarlyStopping(patience=4, min_delta=1e-3)
+    model = made(GDClassifier(), max_iter=500, alpha=0.1)
+    whole = clone(model).set_callbacks(early).fit(X, y)
+    assert 10 < whole.n_iter_ < 500
+    path = tmp_path / "run"
+    stop = Spy(stop_after=whole.n_iter_ - 2)  # in the midst of the patience
+    clone(model).set_callbacks(Checkpoint(path), early, stop).fit(X, y)
+    for _ in range(3):
+        again = clone(model).set_callbacks(early, Checkpoint(path, resume=True)).fit(X, y)
+        assert again.n_iter_ == whole.n_iter_ and again.stop_reason_ == whole.stop_reason_
+        assert_array_equal(again.parameters_, whole.parameters_)
+
+
+def test_resumed_training_warns_of_the_max_iter_that_was_set(tmp_path):
+    callbacks = Checkpoint(tmp_path / "run", resume=True)
+    for n in (5, 7, 7):
+        model = GDClassifier(max_iter=n, random_state=0).set_callbacks(callbacks)
+        with pytest.warns(ConvergenceWarning, match=f"reached max_iter={n} "):
+            model.fit(X, y)
+        assert model.n_iter_ == n
+
+
+@pytest.mark.parametrize("content", [b"", b"half of", pickle.dumps({"data": 1}), pickle.dumps(3)])
+def test_a_broken_file_is_named(content, tmp_path):
+    path = tmp_path / "run.ckpt"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"run.ckpt' cannot be read .*resume=False"):
+        made(GDClassifier()).set_callbacks(Checkpoint(path, resume=True)).fit(X, y)
+    with pytest.raises(ValueError, match=r"run.ckpt' cannot be read"):
+        Checkpoint.load(path)
+    made(GDClassifier()).set_callbacks(Checkpoint(path)).fit(X, y)
+    assert Checkpoint.load(path).n_iter_ == 6
 
 
 def test_checkpoint_says_before_training_that_it_cannot_be_written(tmp_path):
@@ -394,7 +651,7 @@ def test_a_failing_disk_leaves_the_last_file(tmp_path, monkeypatch):
     def full(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr("skgd.callbacks.os.fsync", full)
+    monkeypatch.setattr("skgd.callbacks._checkpoint.os.fsync", full)
     model = made(GDClassifier(), max_iter=9).set_callbacks(Checkpoint(path))
     with pytest.raises(OSError, match="disk full"):
         model.fit(X, y)

@@ -367,3 +367,16 @@ def test_engines():
         with config_context(engine="numpy"):
             peer = GDRegressor(**options).fit(X, y)
         assert_allclose(model.coef_, peer.coef_, rtol=1e-6, atol=1e-12)
+
+
+@every_estimator
+def test_initial_parameters_must_be_allowed(estimator):
+    X, y = classes()
+    model = estimator(constraint=Box(-0.5, 0.5))
+    n = clone(model).set_params(constraint=None).initialize(X, y).parameters_.size
+    with pytest.raises(ValueError, match=r"parameters has weights .*constraint=Box\(high=0.5"):
+        model.initialize(X, y, parameters=np.full(n, 0.6))
+    assert not hasattr(model, "n_iter_")
+    theta = np.full(n, 0.5)
+    theta[-1] = 9.0  # intercepts are free
+    assert_array_equal(model.initialize(X, y, parameters=theta).parameters_, theta)

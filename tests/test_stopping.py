@@ -1,18 +1,25 @@
 """The ends of a training: steps, gradients, time, evaluations; and what its history holds."""
 
+import pickle
 import time
 
 import numpy as np
 import pytest
-from numpy.testing import assert_allclose
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris
 from sklearn.linear_model import Ridge
 
 import skgd
-from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
-from skgd.callbacks import RecordPath
-from skgd.schedules import PerEpoch
+from skgd import (
+    GDClassifier,
+    GDRegressor,
+    MLPBackpropClassifier,
+    MLPBackpropRegressor,
+    descent,
+)
+from skgd.callbacks import Callback, RecordPath
+from skgd.schedules import PerEpoch, Plateau, Schedule, Warmup
 
 X, y = load_iris(return_X_y=True)
 MODELS = [GDClassifier(), GDRegressor(), MLPBackpropClassifier((5,)), MLPBackpropRegressor((5,))]
@@ -195,3 +202,85 @@ def test_per_epoch_moves_the_momentum_too(engine):
     by_step = made(GDClassifier(), schedule="one_cycle", **settings).fit(X, y)
     by_epoch = made(GDClassifier(), schedule=PerEpoch("one_cycle"), **settings).fit(X, y)
     assert by_step.parameters_.tolist() == by_epoch.parameters_.tolist()
+
+
+def test_the_clock_starts_with_the_first_epoch(monkeypatch):
+    """Making the steps ready may mean to compile them: no time limit is for that."""
+    make = descent.Epochs.__init__
+
+    def slowly(*args):
+        time.sleep(0.5)
+        make(*args)
+
+    monkeypatch.setattr(descent.Epochs, "__init__", slowly)
+    with skgd.config_context(engine="numpy"):
+        model = made(GDClassifier(), max_time=0.4, max_iter=3).fit(X, y)
+    assert model.n_iter_ == 3 and model.history_["seconds"][-1] < 0.4
+
+
+@every_engine
+@every_model
+def test_passes_go_on_after_ctrl_c(model, engine):
+    """What was counted before the interruption counts: epochs, samples, the optimizer's steps."""
+
+    class CtrlC(Callback):
+        def after_epoch(self, state, model, X, y, metadata):
+            if model.n_iter_ == 3:
+                raise KeyboardInterrupt
+
+    whole = made(model, max_iter=3, schedule="constant").fit(X, y)
+    model = made(model, max_iter=9, schedule="constant").set_callbacks(CtrlC())
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert model.n_iter_ == 3 and "interrupted" in model.stop_reason_
+    assert_array_equal(model.parameters_, whole.parameters_)
+    model.partial_fit(X, y)
+    assert model.n_iter_ == 4 and model.t_ == 4 * len(y) and len(model.loss_curve_) == 4
+    assert_array_equal(model.parameters_, whole.partial_fit(X, y).parameters_)
+
+
+class FailsAt(Schedule):
+    def __init__(self, step):
+        self.step = step
+
+    def __call__(self, step, n_steps, losses=()):
+        if step == self.step:
+            raise RuntimeError("no rate")
+        return 1.0
+
+
+@every_model
+def test_a_pass_that_fails_without_a_step_changes_nothing(model):
+    model = made(model, schedule=FailsAt(3), batch_size=None)
+    first = {"classes": [0, 1, 2]} if hasattr(model, "class_weight") else {}
+    for _ in range(3):
+        model.partial_fit(X, y, **first)
+    attributes, before = dict(vars(model)), pickle.dumps(model)
+    with pytest.raises(RuntimeError, match="no rate"):
+        model.partial_fit(X, y)
+    assert vars(model).keys() == attributes.keys()
+    assert all(vars(model)[name] is value for name, value in attributes.items())
+    assert pickle.dumps(model) == before
+    again = pickle.loads(before).set_params(schedule="constant").partial_fit(X, y)
+    model.set_params(schedule="constant").partial_fit(X, y)
+    assert_array_equal(model.parameters_, again.parameters_)
+    assert model.n_iter_ == 4
+
+
+@every_engine
+def test_plateau_after_a_rise_is_asked_once_for_each_epoch(engine):
+    asked = []
+
+    class Counted(Plateau):
+        def __call__(self, step, n_steps, losses=()):
+            asked.append(len(losses))
+            return super().__call__(step, n_steps, losses)
+
+    settings = {"learning_rate": 0.5, "batch_size": 10, "max_iter": 30}
+    plain = Warmup(Plateau(patience=1, factor=0.5), steps=20)
+    counted = Warmup(Counted(patience=1, factor=0.5), steps=20)
+    model = made(GDClassifier(), schedule=counted, **settings).fit(X, y)
+    assert asked == list(range(1, 30))  # the rise takes the first epoch, and a part of the second
+    rates = model.history_["learning_rate"]
+    expected = [0.5 * plain(15 * n - 1, None, model.loss_curve_[: n - 1]) for n in range(1, 31)]
+    assert rates == expected and min(rates[2:]) < 0.5

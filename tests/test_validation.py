@@ -6,7 +6,13 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, log_loss, mean_squared_error
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    log_loss,
+    mean_poisson_deviance,
+    mean_squared_error,
+)
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
@@ -211,3 +217,131 @@ def test_errors_name_the_validation_rows(given, message):
     with pytest.raises(ValueError, match=message):
         model.fit(X, y, **given)
     assert_array_equal(model.parameters_, before)
+
+
+@every_model
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs", "rprop"])
+def test_early_stopping_needs_no_tol(model, optimizer):
+    """tol=None switches off the stopping by J alone: any better score counts, as with tol=0."""
+    X, y, val = parts(model)
+    settings = {"max_iter": 300, "early_stopping": True, "n_iter_no_change": 4, "random_state": 0}
+    model = clone(model).set_params(optimizer=optimizer, alpha=0, scoring="r2", **settings)
+    if hasattr(model, "class_weight"):
+        model.set_params(scoring="accuracy")
+    one = clone(model).set_params(tol=None).fit(X, y, **val)
+    scores = one.validation_scores_
+    assert one.stop_reason_.startswith("stopped early") and one.n_iter_ < 300
+    assert max(scores[-4:]) <= max(scores[:-4]) == scores[-5]
+    if optimizer != "lbfgs":  # whose tol is its own test of the gradient, too
+        two = clone(model).set_params(tol=0).fit(X, y, **val)
+        assert two.n_iter_ == one.n_iter_
+        assert_array_equal(two.parameters_, one.parameters_)
+
+
+def test_early_stopping_without_tol_does_not_warn_at_max_iter():
+    X, y, val = parts(GDClassifier())
+    model = GDClassifier(max_iter=3, tol=None, early_stopping=True).fit(X, y, **val)
+    assert "max_iter" in model.stop_reason_  # a warning would be an error here
+
+
+def test_partial_fit_stops_early_without_tol():
+    X, y, val = parts(GDClassifier())
+    model = GDClassifier(tol=None, early_stopping=True, scoring="accuracy", n_iter_no_change=3)
+    for _ in range(200):
+        model.partial_fit(X, y, classes=[0, 1], **val)
+        if model.stop_reason_.startswith("stopped early"):
+            break
+    scores = model.validation_scores_
+    assert len(scores) < 200 and max(scores[-3:]) <= max(scores[:-3])
+
+
+# --------------------------------------------------------------------- scorers that do not work
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_scorer_that_cannot_work_is_found_before_the_first_step(optimizer):
+    X, y, val = parts(GDClassifier())
+    model = GDClassifier(optimizer=optimizer, scoring=fails_from(0)).fit(X, y)
+    attributes = dict(vars(model))
+    with pytest.raises(RuntimeError, match="no score"):
+        model.fit(X, y, **val)
+    assert vars(model).keys() == attributes.keys()
+    assert all(vars(model)[name] is value for name, value in attributes.items())
+    fresh = GDRegressor(scoring="roc_auc")
+    X, y, val = parts(fresh)
+    with pytest.raises(AttributeError, match="predict_proba"):
+        fresh.partial_fit(X, y, **val)
+    assert not hasattr(fresh, "n_iter_")
+
+
+def fails_from(call):
+    calls = []
+
+    def score(estimator, X, y):
+        calls.append(1)
+        if len(calls) > call:
+            raise RuntimeError("no score")
+        return 0.5
+
+    return score
+
+
+@every_model
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_scorer_that_fails_later_leaves_lists_of_equal_length(model, optimizer):
+    X, y, val = parts(model)
+    model = clone(model).set_params(optimizer=optimizer, scoring=fails_from(1 + 2), tol=None)
+    with pytest.raises(RuntimeError, match="no score"):
+        model.fit(X, y, **val)
+    lengths = {name: len(values) for name, values in model.history_.items()}
+    assert set(lengths.values()) == {3} and model.n_iter_ == 3 == len(model.loss_curve_)
+    assert len(model.validation_scores_) == 3 and np.isnan(model.validation_scores_[-1])
+    assert model.predict(X).shape == y.shape
+
+
+@every_model
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_score_that_is_nan_is_no_improvement(model, optimizer):
+    X, y, val = parts(model)
+    scores = iter([0.0, 0.1, 0.2, np.nan, 0.15, np.inf, np.nan])  # the first is before training
+    model = clone(model).set_params(
+        optimizer=optimizer, scoring=lambda *_: next(scores), early_stopping=True, tol=0,
+        n_iter_no_change=4, random_state=0,
+    )  # fmt: skip
+    with pytest.warns(UserWarning, match="score is nan in epoch 3") as caught:
+        model.fit(X, y, **val)
+    assert len(caught) == 1
+    assert model.n_iter_ == 6 and model.stop_reason_.startswith("stopped early")
+    best = clone(model).set_params(max_iter=2, early_stopping=False, scoring="loss", tol=None)
+    assert_array_equal(model.parameters_, best.fit(X, y, **val).parameters_)
+
+
+# ------------------------------------------------------------------------ rows to judge by only
+
+
+def mean_squares(y, raw):
+    return np.mean((y - raw) ** 2)
+
+
+def test_weights_of_validation_rows_need_a_loss_of_each_row():
+    X, y, val = parts(GDRegressor())
+    model = GDRegressor(mean_squares, max_iter=3, tol=None)
+    weight = np.ones(len(val["y_val"]))
+    for learn in (model.fit, model.partial_fit):
+        with pytest.raises(ValueError, match=r"sample_weight_val cannot be used.*one number"):
+            learn(X, y, **val, sample_weight_val=weight)
+    assert not hasattr(model, "n_iter_")
+    assert len(model.fit(X, y, **val).validation_loss_curve_) == 3
+
+
+def test_counts_to_judge_by_may_all_be_zero():
+    X, y, val = parts(GDRegressor())
+    model = GDRegressor("poisson", max_iter=5, tol=None)
+    none = np.zeros(len(val["y_val"]))
+    model.fit(X, y, X_val=val["X_val"], y_val=none)
+    half_deviance = mean_poisson_deviance(none, model.predict(val["X_val"])) / 2
+    assert_allclose(model.validation_loss_curve_[-1], half_deviance)
+    with pytest.raises(ValueError, match=r"X_val, y_val: .*y >= 0"):
+        model.fit(X, y, X_val=val["X_val"], y_val=none - 1)
+    with pytest.raises(ValueError, match="positive sum"):
+        model.fit(X, 0 * y)
