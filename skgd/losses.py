@@ -719,8 +719,9 @@ class LogLoss(Loss):
         shifted = raw - np.max(raw, axis=1, keepdims=True)
         e = np.exp(shifted)
         total = np.sum(e, axis=1, keepdims=True)
-        value = np.log(total[:, 0]) - np.sum(y * shifted, axis=1)
-        e /= total
+        mass = np.sum(y, axis=1, keepdims=True)  # 1, but for the rounding of probabilities
+        value = mass[:, 0] * np.log(total[:, 0]) - np.sum(y * shifted, axis=1)
+        e *= mass / total
         e -= y
         return value, e
 
