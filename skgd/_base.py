@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skgd import descent, engine
 from skgd._advice import advice
@@ -23,6 +23,8 @@ from skgd._component import check_number, resolve
 from skgd._documentation import Documented
 from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
+from skgd._sample_weight import checked_weight
+from skgd._synonyms import explaining
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
 from skgd.constraints import CONSTRAINTS
@@ -57,6 +59,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     """
 
     _public_module = "skgd"
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "__init__" in vars(cls):
+            cls.__init__ = explaining(cls.__init__)  # type: ignore[method-assign]
 
     # ---------------------------------------------------------------- learning
 
@@ -415,9 +422,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         y = self._check_target_shape(y)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
+            weight = checked_weight(sample_weight, X)
             X, y, weight = _drop_weightless(X, y, weight)
         y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
         if not reset:
