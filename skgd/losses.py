@@ -262,7 +262,7 @@ class Loss(Component):
             if self.has_gradient:
                 results["gradient"] = (self.gradient(y, raw), raw.shape)
         except ValueError as error:
-            self.explain_branch(error)
+            self._explain_branch(error)
             raise
         for name, (result, shape) in results.items():
             if np.shape(result) != shape:
@@ -272,7 +272,7 @@ class Loss(Component):
                 )
         return self
 
-    def explain_branch(self, error: Exception) -> None:
+    def _explain_branch(self, error: Exception) -> None:
         """Raise a ValueError that says more, if `error` is NumPy's of an `if` over an array."""
         if isinstance(error, ValueError) and "truth value of an array" in str(error):
             raise ValueError(
