@@ -4,6 +4,9 @@ A learner is three exchangeable parts: model + loss give the objective J(theta);
 source computes its gradient (analytic, backprop or numeric); an optimizer moves theta.
 """
 
+from importlib import import_module as _import_module
+from typing import Any as _Any
+
 from skgd._memory import keep_freed_memory
 from skgd._version import __version__
 from skgd.autodiff import grad, value_and_grad
@@ -27,5 +30,19 @@ __all__ = [
     "set_config",
     "value_and_grad",
 ]
+
+# Modules that nothing above needs: imported when they are asked for.
+_LAZY = ("callbacks", "datasets", "plotting")
+
+
+def __getattr__(name: str) -> _Any:
+    if name in _LAZY:
+        return _import_module(f"skgd.{name}")
+    raise AttributeError(f"module 'skgd' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})
+
 
 keep_freed_memory()

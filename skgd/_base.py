@@ -13,29 +13,29 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
-from skgd import descent, engine, stopping
+from skgd import descent, engine
+from skgd._advice import advice
 from skgd._component import check_number, resolve
 from skgd._documentation import Documented
 from skgd._hooks import Hooks
 from skgd._parameters import Components, check_parameters, check_partial
+from skgd._sample_weight import checked_weight
+from skgd._synonyms import explaining
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
 from skgd.constraints import CONSTRAINTS, Constraint
-from skgd.exceptions import DivergenceWarning
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
 from skgd.models import FeedForward, gradient_by_input, raw_of_many
 from skgd.objective import Batch, DataObjective, Objective
-from skgd.optimizers import LBFGS, OPTIMIZERS
+from skgd.optimizers import OPTIMIZERS
 from skgd.penalties import PENALTIES
-from skgd.rates import cautious_rate
 from skgd.schedules import SCHEDULES
-from skgd.training import Training, coordinates_for, prepare
+from skgd.training import Training, prepare
 from skgd.validation import check_finite, try_monitor, validation_monitor
 
 # Parameters that take a name or an object, and their rows.
@@ -59,6 +59,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     """
 
     _public_module = "skgd"
+
+    def __init_subclass__(cls, **settings: Any) -> None:
+        super().__init_subclass__(**settings)
+        if "__init__" in vars(cls):
+            cls.__init__ = explaining(cls.__init__)  # type: ignore[method-assign]
 
     # ---------------------------------------------------------------- learning
 
@@ -423,9 +428,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         y = self._check_target_shape(y)
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(
-                sample_weight, X, dtype=np.float64, ensure_non_negative=True
-            )
+            weight = checked_weight(sample_weight, X)
             X, y, weight = _drop_weightless(X, y, weight)
         y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
         if not reset:
@@ -582,30 +585,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         self.validation_scores_ = self.history_.get("validation_score")
 
     def _warn(self, training: Training) -> None:
-        plan, name = training.plan, type(self).__name__
-        if training.progress.bottomless():
-            warnings.warn(f"{name} {_no_bound(training)}", DivergenceWarning, stacklevel=4)
-        elif training.progress.stop_reason == stopping.MAX_ITER and _wants_to_converge(plan):
-            warnings.warn(
-                f"{name} reached max_iter={plan.max_iter} before the loss stopped improving by "
-                f"tol={plan.tol:g}: raise max_iter or the learning rate, or switch this stopping "
-                "rule off with tol=None.",
-                ConvergenceWarning,
-                stacklevel=4,
-            )
-        elif training.progress.stop_reason == stopping.DIVERGED:
-            with np.errstate(all="ignore"):
-                message = f"{name} {_divergence(training, self.learning_rate)}"
-            warnings.warn(message, DivergenceWarning, stacklevel=4)
-        alpha = training.fitting_alpha()
-        if alpha is not None:
-            warnings.warn(
-                f"alpha={self.alpha:g} outweighs {training.objective.loss!r}: the penalty bends J "
-                "more than ten times as much as the loss does, and the model hardly differs from a "
-                f"constant. Try alpha={alpha:g}, or columns on a larger scale.",
-                UserWarning,
-                stacklevel=4,
-            )
+        for message, category in advice(training, type(self).__name__, self.learning_rate):
+            warnings.warn(message, category, stacklevel=4)
 
     def set_params(self, **params: Any) -> Any:
         """Set parameters; ``optimizer__beta_1`` sets one of a component that is an object.
@@ -643,10 +624,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
 
 def _n_columns(y: np.ndarray) -> int:
     return 1 if y.ndim == 1 else y.shape[1]
-
-
-def _wants_to_converge(plan: descent.Plan) -> bool:
-    return plan.tol is not None and plan.n_steps is not None  # one pass is not asked to
 
 
 @dataclass
@@ -743,46 +720,6 @@ def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, An
     if not keep.any():
         raise ValueError("sample_weight: every weight is zero, so no row is left to learn from.")
     return X[keep], y[keep], weight[keep]
-
-
-def _no_bound(training: Training) -> str:
-    return (
-        f"brought the loss down to {training.progress.best_loss:.3g}, as if it had no lower "
-        "bound. A loss is made small: of a score, which should be large, return the negative."
-    )
-
-
-def _divergence(training: Training, learning_rate: Any) -> str:
-    """Say what happened to a training that diverged, and what to try."""
-    plan, progress = training.plan, training.progress
-    largest = float(abs(training.data.X).max())
-    epoch = progress.failed_epoch or progress.epoch
-    text = (
-        f"diverged in epoch {epoch} at learning rate {plan.learning_rate:g} (the largest feature "
-        f"value is {largest:.3g}); the last good parameters were restored."
-    )
-    if getattr(training.gradient_of, "is_flat", False):
-        return (
-            text + " The loss has steps, which small differences see as flat or infinitely steep: "
-            'use gradient=Numeric(method="smoothed").'
-        )
-    if isinstance(plan.optimizer, LBFGS):
-        return text + " Scale the features."
-    plain = coordinates_for(
-        training.objective, training.data, standardise=False, together=not plan.optimizer.scale_free
-    )
-    safe = cautious_rate(
-        plan.optimizer, training.components.loss, training.data, plain, plan.batch_size
-    )
-    number = _rounded_down(min(safe, plan.learning_rate / 10))
-    text += f" Try learning_rate={number:g}"
-    return text + (", and scale the features." if learning_rate == "auto" else ' or "auto".')
-
-
-def _rounded_down(x: float) -> float:
-    """X to one digit, not above it."""
-    power = 10.0 ** np.floor(np.log10(x))
-    return float(f"{np.floor(x / power) * power:.1g}")
 
 
 def _name_of(source: GradientSource, table: dict[str, type]) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from skgd._documentation import Documented
+from skgd._synonyms import synonym
 
 
 class Component(Documented, BaseEstimator):
@@ -81,10 +82,11 @@ def check_choice(parameter: str, value: Any, choices: Iterable[Any]) -> None:
     if any(value is choice or (isinstance(value, str) and value == choice) for choice in choices):
         return
     names = [choice for choice in choices if isinstance(choice, str)]
-    near = difflib.get_close_matches(str(value).lower(), names, n=1, cutoff=0.5)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = synonym(parameter, value, choices)
+    if not hint and (near := difflib.get_close_matches(str(value).lower(), names, cutoff=0.5)):
+        hint = f"Did you mean {near[0]!r}?"
     listed = _listed(choices[:20]) + (", ..." if len(choices) > 20 else "")
-    raise ValueError(f"{parameter}={value!r} is unknown; it takes one of {listed}.{hint}")
+    raise ValueError(f"{parameter}={value!r} is unknown; it takes one of {listed}. {hint}".strip())
 
 
 def check_number(

@@ -93,15 +93,16 @@ def loss_of(estimator: Any) -> Loss:
     activation = None
     if not (isinstance(given, str) and given == "auto"):
         activation = resolve_activation("out_activation", given, by_unit=False)
-    name = type(estimator).__name__
-    loss = resolve_loss(estimator.loss, estimator._task, name, activation is not None)
+    activated = activation is not None if hasattr(estimator, "out_activation") else None
+    loss = resolve_loss(estimator.loss, estimator._task, type(estimator).__name__, activated)
     return through(loss, activation, estimator._task)
 
 
-def resolve_loss(loss: Any, task: str, name: str, activated: bool = False) -> Loss:
+def resolve_loss(loss: Any, task: str, name: str, activated: bool | None = None) -> Loss:
     """Loss object for a regressor or a classifier.
 
-    `activated` outputs of a classifier can be compared with {0, 1} by the losses of regressors.
+    `activated` outputs of a classifier can be compared with {0, 1} by the losses of regressors;
+    None is for linear models, which have no output activation.
     """
     if callable(loss) and not isinstance(loss, (Component, type)):
         return FunctionLoss(loss, task)
@@ -111,12 +112,15 @@ def resolve_loss(loss: Any, task: str, name: str, activated: bool = False) -> Lo
     row = LOSSES.get(loss) if isinstance(loss, str) else type(loss)
     tasks = {task} | {known.task for known in table.values()}
     if row is not None and issubclass(row, Loss) and row.task not in tasks:
-        raise ValueError(
-            f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}."
-        )
+        text = f"loss={loss!r} is for {row.task}; {name} takes {', '.join(map(repr, table))}"
+        if activated is False and task == "classification":
+            text += ", or give out_activation='logistic', whose outputs it compares with 0 and 1"
+        raise ValueError(f"{text}.")
     try:
         return resolve("loss", loss, table, Loss)
     except (TypeError, ValueError) as error:
+        if isinstance(loss, Loss):  # a setting of it is wrong
+            raise
         hint = "A loss of your own is a function loss(y_true, raw): give the function itself."
         raise type(error)(f"{error} {hint}") from None
 

@@ -112,6 +112,7 @@ class FunctionLoss(Loss):
         try:
             result = self.function(y.copy(), raw.copy() if isinstance(raw, np.ndarray) else raw)
         except Exception as error:
+            self._explain_branch(error)
             error.add_note(
                 f"In {self!r}, called with y_true and raw of shape {y.shape}: all samples of a "
                 "batch at once. Write it in NumPy functions of whole arrays; what leaves NumPy "

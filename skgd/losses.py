@@ -257,9 +257,13 @@ class Loss(Component):
             `value` or `gradient` returns an array of another shape than it must.
         """
         raw = self.trial_outputs(y)
-        results = {"value": (self.value(y, raw), y.shape[:1])}
-        if self.has_gradient:
-            results["gradient"] = (self.gradient(y, raw), raw.shape)
+        try:
+            results = {"value": (self.value(y, raw), y.shape[:1])}
+            if self.has_gradient:
+                results["gradient"] = (self.gradient(y, raw), raw.shape)
+        except ValueError as error:
+            self._explain_branch(error)
+            raise
         for name, (result, shape) in results.items():
             if np.shape(result) != shape:
                 raise ValueError(
@@ -267,6 +271,15 @@ class Loss(Component):
                     f"{raw.shape}; it must return {shape}."
                 )
         return self
+
+    def _explain_branch(self, error: Exception) -> None:
+        """Raise a ValueError that says more, if `error` is NumPy's of an `if` over an array."""
+        if isinstance(error, ValueError) and "truth value of an array" in str(error):
+            raise ValueError(
+                f"{self!r} asks whether a whole array is true, as `if raw > 0` or `max(raw, 0)` "
+                "does: y_true and raw hold all samples of a batch at once. Write "
+                "np.where(raw > 0, this, that), or np.maximum(raw, 0)."
+            ) from error
 
 
 # --------------------------------------------------------------------------------------------
@@ -719,8 +732,9 @@ class LogLoss(Loss):
         shifted = raw - np.max(raw, axis=1, keepdims=True)
         e = np.exp(shifted)
         total = np.sum(e, axis=1, keepdims=True)
-        value = np.log(total[:, 0]) - np.sum(y * shifted, axis=1)
-        e /= total
+        mass = np.sum(y, axis=1, keepdims=True)  # 1, but for the rounding of probabilities
+        value = mass[:, 0] * np.log(total[:, 0]) - np.sum(y * shifted, axis=1)
+        e *= mass / total
         e -= y
         return value, e
 

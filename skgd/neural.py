@@ -16,6 +16,7 @@ from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import Activation, resolve_activation
 from skgd.coordinates import Coordinates
 from skgd.dropout import dropout_rates
+from skgd.flat_activations import warn_of_a_flat_activation
 from skgd.gradients import Analytic, GradientSource
 from skgd.initialisers import INITIALIZERS, draw, resolve_init
 from skgd.losses import Loss
@@ -110,6 +111,8 @@ class NetworkParameters(ClassNamePrefixFeaturesOutMixin, TransformerMixin):
                         f'{activation!r} has none: use gradient="backprop" or "numeric", or an '
                         "Activation object with a method backward(delta, z, a)."
                     )
+        for activation in activations:
+            warn_of_a_flat_activation(activation, components.source)
         return components
 
     def _check_hidden(self) -> tuple[int, ...]:

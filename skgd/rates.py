@@ -30,6 +30,7 @@ from scipy.sparse import csr_matrix, issparse
 
 from skgd.coordinates import Coordinates
 from skgd.losses import Loss
+from skgd.models import FeedForward
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
 from skgd.schedules import Constant, InvScaling, Schedule
@@ -46,6 +47,7 @@ _PATIENCE, _LEAST_PATIENCE, _STEPS_WATCHED = 20, 5, 640
 # Found by benchmarks/defaults.py: a network regressor fits the noise in y sooner.
 _WIDTH = 100  # units of the hidden layer that the rates of networks were found with
 _NETWORK_FACTORS = {"classification": 1.0, "regression": 0.2}
+_CAUTIOUS = 10.0  # times the rate for rows of length one, after a divergence
 
 
 def automatic_rate(
@@ -67,17 +69,16 @@ def automatic_rate(
     rate : float
     """
     model = coordinates.model
-    raw_inputs = coordinates.scale is None
     if model.hidden_layer_sizes:
-        width = max(model.hidden_layer_sizes)
-        rate = optimizer.network_rate * _NETWORK_FACTORS[loss.task] * np.sqrt(_WIDTH / width)
-        if raw_inputs and not optimizer.scale_free:
-            return 10 * rate / (1 + _spectrum(data, coordinates)[1])
-    elif not optimizer.scale_free:
+        return _network_rate(optimizer, loss, model)
+    if not optimizer.scale_free:
         return optimizer.linear_rate / _curvature(optimizer, loss, data, coordinates, batch_size)
-    else:
-        rate = optimizer.linear_rate / np.sqrt(1 + model.n_features)
-    return rate / max(1.0, _mean_absolute_sum(data.X)) if raw_inputs else rate
+    return float(optimizer.linear_rate / np.sqrt(1 + model.n_features))
+
+
+def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float:
+    width = max(model.hidden_layer_sizes)
+    return optimizer.network_rate * _NETWORK_FACTORS[loss.task] * math.sqrt(_WIDTH / width)
 
 
 def automatic_schedule(
@@ -127,11 +128,40 @@ def automatic_patience(falling: bool, n_steps: int) -> int:
 def cautious_rate(
     optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
 ) -> float:
-    """Rate to try after a divergence: `automatic_rate`, but below 1/L where it may matter."""
-    rate = automatic_rate(optimizer, loss, data, coordinates, batch_size)
-    if coordinates.model.hidden_layer_sizes or not optimizer.starts_plain:
-        return rate
-    return min(rate, 1.0 / _curvature(optimizer, loss, data, coordinates, batch_size))
+    """Rate to try after a divergence, in the coordinates of the data, for a number of the user's.
+
+    A scale-free step is as long whatever the data are: its usual rate will do. Any other grows
+    with the rows x. A step of gradient descent changes the weights of a unit by the rate, times
+    ``||x||``, times the slope of the loss. Where that is bounded, a rate of ``1 / ||x||`` suits
+    weights of order one; else it grows with the outputs, as ``||x||`` too. `coordinates` are
+    those of the data, neither centred nor scaled.
+    """
+    model = coordinates.model
+    if not optimizer.scale_free:
+        if not model.hidden_layer_sizes:
+            return automatic_rate(optimizer, loss, data, coordinates, batch_size)
+        square = 1.0 + _spectrum(data, coordinates)[1]
+        length = math.sqrt(square) if _has_bounded_slope(loss, data) else square
+        return _CAUTIOUS * _network_rate(optimizer, loss, model) / length
+    if model.hidden_layer_sizes:
+        return _network_rate(optimizer, loss, model)
+    if not optimizer.starts_plain:
+        return optimizer.network_rate
+    plain = 1.0 / _curvature(optimizer, loss, data, coordinates, batch_size)
+    return min(optimizer.network_rate, plain)
+
+
+def _has_bounded_slope(loss: Loss, data: Batch) -> bool:
+    """Whether a raw output far off is pulled about as hard as one near the targets."""
+    if not loss.has_gradient:
+        return False
+    y = data.y[:: _stride(data.X)].astype(np.float64)
+    size = 1.0 + float(np.abs(y).max())
+
+    def steepest(raw: float) -> float:
+        return max(float(np.abs(loss.gradient(y, np.full_like(y, s * raw))).max()) for s in (-1, 1))
+
+    return steepest(100.0 * size) < 2.0 * steepest(size)
 
 
 def _curvature(
@@ -179,11 +209,6 @@ def _bend_at_start(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
     above, below = (loss.gradient(y, raw + d) for d in (h, -h))
     bend = float(np.average(above - below, axis=0, weights=data.weight).max()) / (2 * h)
     return 2.0 * max(bend, 0.0)
-
-
-def _mean_absolute_sum(X: Any) -> float:
-    """Mean over the rows of ``||x||_1``: by how much a step of one in every weight moves raw."""
-    return float(abs(X[:: _stride(X)]).sum()) / X[:: _stride(X)].shape[0]
 
 
 def _stride(X: Any) -> int:

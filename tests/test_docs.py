@@ -2,6 +2,7 @@
 
 import importlib
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -94,3 +95,17 @@ def test_every_documented_attribute_of_scikit_learn_is_on_the_page(theirs):
     text = (DOCS / "from-scikit-learn.md").read_text(encoding="utf-8")
     attributes = text.split("\n## Attributes\n")[1].split("\n## ")[0]
     assert not {name for name in documented if f"\n| `{name}` |" not in attributes}
+
+
+def test_modules_are_found_without_importing_them():
+    code = (
+        "import sys, skgd\n"
+        "late = ('skgd.callbacks', 'skgd.datasets', 'skgd.plotting')\n"
+        "assert not {'skgd.datasets', 'skgd.plotting', 'matplotlib'} & set(sys.modules)\n"
+        "assert {name.removeprefix('skgd.') for name in late} <= set(dir(skgd))\n"
+        "for name in late:\n"
+        "    assert getattr(skgd, name.removeprefix('skgd.')).__name__ == name\n"
+        "assert 'matplotlib' not in sys.modules\n"
+        "assert not hasattr(skgd, 'plots')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

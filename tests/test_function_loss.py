@@ -1637,3 +1637,23 @@ def test_every_pass_has_directions_of_its_own(method):
     points = [model.partial_fit(X, y, classes=[0, 1]).parameters_ for _ in range(60)]
     assert np.linalg.matrix_rank(np.diff(points, axis=0)) == points[0].size
     assert model.score(X, y) > 0.9
+
+
+def branching(y, raw):
+    if raw > 0:
+        return raw - y
+    return y - raw
+
+
+class Branching(Loss):
+    """The same, as a class."""
+
+    def value(self, y, raw):
+        return branching(y, raw)
+
+
+@pytest.mark.parametrize("loss", [branching, Branching()])
+@pytest.mark.parametrize("gradient", ["backprop", "numeric"])
+def test_a_branch_over_an_array_names_the_loss(loss, gradient):
+    with pytest.raises(ValueError, match=r"(?i)branching.*a whole array.*np\.where"):
+        GDRegressor(loss, gradient=gradient).fit(np.eye(3), np.arange(3.0))

@@ -1282,3 +1282,11 @@ def test_a_schedule_that_returns_nonsense(factor):
         model.fit(X, Y)
     model.set_params(schedule="constant").fit(X, Y)
     assert model.score(X, Y) > 0.5
+
+
+@each_estimator
+def test_rows_to_validate_on_are_no_weights(cls):
+    """Other libraries take them as the third argument."""
+    for third in ((X, target(cls)), X):
+        with pytest.raises(ValueError, match=r"sample_weight, the third.*X_val=\.\.\., y_val="):
+            make(cls).fit(X, target(cls), third)

@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 import skgd
 from skgd import GDClassifier, MLPBackpropClassifier, check_gradient
 from skgd.gradients import Numeric
+from skgd.losses import LogLoss
 
 X, Y = make_multilabel_classification(80, 6, n_classes=3, random_state=0)
 X = StandardScaler().fit_transform(X)
@@ -194,6 +195,23 @@ def test_probabilities_are_weights_of_labels(n_labels):
 def test_sources_agree_on_probabilities(cls, n_labels):
     report = check_gradient(make(cls), X, shares(n_labels))
     assert report.ok, report
+
+
+@each_classifier
+def test_sources_agree_on_probabilities_of_single_precision(cls):
+    """float32 rounds the sum of a row off 1: by 6e-8, where the check allows 1e-12."""
+    report = check_gradient(make(cls), X.astype(np.float32), shares(), directions=None)
+    assert not any(report.sources.values())
+    assert report.ok, report
+
+
+def test_log_loss_of_rows_that_miss_the_sum_of_one():
+    """The derivative of ``-sum_k y_k log softmax(raw)_k`` is ``p sum(y) - y``, by hand."""
+    y, raw = np.array([[0.5, 0.5, 0.5]]), np.array([[0.0, 0.0, np.log(2.0)]])
+    value, slope = LogLoss().value_and_gradient(y, raw)
+    np.testing.assert_allclose(value, 0.5 * (np.log(4) + np.log(4) + np.log(2)))
+    np.testing.assert_allclose(slope, 1.5 * np.array([[0.25, 0.25, 0.5]]) - y)
+    np.testing.assert_allclose(value, LogLoss().value(y, raw))
 
 
 @each_classifier

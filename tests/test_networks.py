@@ -430,6 +430,50 @@ def test_wrong_functions(function, message):
         MLPBackpropClassifier((2,), function).fit(*XOR)
 
 
+def step(z):
+    return (z > 0).astype(z.dtype)
+
+
+class Step(Activation):
+    """The unit of McCulloch and Pitts."""
+
+    def __call__(self, z):
+        return step(z)
+
+
+class StraightThrough(Step):
+    """As if it were linear (Bengio, Leonard & Courville 2013)."""
+
+    def backward(self, delta, z, a):
+        pass
+
+
+@pytest.mark.parametrize("activation", [step, Step(), np.sign, np.floor, StraightThrough()])
+@pytest.mark.parametrize("gradient", ["auto", "numeric"])
+def test_an_activation_with_steps_is_told(activation, gradient):
+    net = MLPBackpropClassifier((3,), activation, gradient=gradient, random_state=0)
+    net.set_params(max_iter=3, tol=None, alpha=0.0)
+    with pytest.warns(UserWarning, match=r"is flat: its derivative is zero.*smoothed.*backward"):
+        before = net.initialize(*XOR).coefs_[0]
+    with pytest.warns(UserWarning, match="is flat"):
+        net.fit(*XOR)
+    np.testing.assert_array_equal(net.coefs_[0], before)  # it is true: they get no gradient
+
+
+@pytest.mark.parametrize(
+    ("activation", "gradient"),
+    [
+        (StraightThrough(), "analytic"),
+        (step, Numeric(method="smoothed")),
+        (lambda z: np.maximum(z - 5.0, 0.0), "backprop"),
+        (lambda z: np.round(z) + 1e-3 * z, "numeric"),
+    ],
+)
+def test_what_lets_a_gradient_through_is_not_told(activation, gradient):
+    net = MLPBackpropClassifier((3,), activation, gradient=gradient, random_state=0)
+    net.set_params(max_iter=3, tol=None).fit(*XOR)  # a warning would be an error
+
+
 def test_wrong_activations():
     with pytest.raises(ValueError, match="out_activation='sigmoid' is unknown"):
         MLPBackpropClassifier((2,), out_activation="sigmoid").fit(*XOR)

@@ -1,5 +1,6 @@
 """The pictures show the numbers: what is in the artists is compared with where it comes from."""
 
+import itertools
 import subprocess
 import sys
 
@@ -7,7 +8,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from sklearn.datasets import load_digits, load_iris
+from sklearn.datasets import load_digits, load_iris, load_wine
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
@@ -16,6 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, check_gradient, minimize
+from skgd.callbacks import RecordPath
 from skgd.exceptions import DivergenceWarning
 from skgd.plotting import (
     ErrorSurfaceDisplay,
@@ -145,13 +147,54 @@ def test_a_diverged_history_is_drawn_up_to_its_end():
     assert display.lines_[0].get_label() == "a (diverged)"
     cross = display.ax_.lines[1]
     assert cross.get_marker() == "x"
-    assert cross.get_ydata() == [model.history_["loss"][-1]]
+    assert cross.get_ydata() == [display.ax_.get_ylim()[1]]
+    assert cross.get_xdata() == [1 + np.argmax(cross.get_ydata() < model.history_["loss"])]
     broken = {"epoch": [1, 2, 3, 4], "loss": [1.0, np.nan, 2.0, np.inf]}
     display = LossCurveDisplay(curves={"a": broken}, diverged=["a"]).plot()
     drawn(display.figure_)
     np.testing.assert_array_equal(display.lines_[0].get_ydata(), [1.0, np.nan, 2.0, np.nan])
     assert display.lines_[0].get_markevery() == [0, 2]  # alone, no line leads there
     assert display.ax_.lines[1].get_xdata() == [3.0]
+
+
+def test_a_diverged_curve_leaves_room_for_the_others():
+    X, y = load_wine(return_X_y=True)
+    lost = GDRegressor(optimizer="sgd", learning_rate=100.0, max_iter=30, tol=None)
+    with pytest.warns(DivergenceWarning):
+        lost.fit(X, y)
+    assert max(lost.loss_curve_) > 1e100
+    good = GDRegressor(max_iter=30, tol=None).fit(X, y)
+    display = LossCurveDisplay.from_estimator({"lost": lost, "good": good})
+    drawn(display.figure_)
+    box, line = display.ax_.get_window_extent(), display.lines_[1]
+    heights = display.ax_.transData.transform(line.get_xydata())[:, 1]
+    assert heights.max() - heights.min() > 0.3 * box.height
+    assert box.y0 < heights.min() < heights.max() < box.y1
+    (cross,) = [line for line in display.ax_.lines if line.get_marker() == "x"]
+    assert cross.get_ydata() == [display.ax_.get_ylim()[1]]
+    assert cross.get_xdata() == [2]  # the first epoch that is not on the picture
+    alone = LossCurveDisplay.from_estimator(lost)
+    drawn(alone.figure_)
+    assert alone.ax_.get_ylim()[1] == pytest.approx(1e3 * lost.loss_curve_[0])
+
+
+@pytest.mark.parametrize("n", [3, 12, 30, 200])
+def test_there_is_no_epoch_zero(n):
+    curve = {"epoch": list(range(1, n + 1)), "loss": list(np.linspace(1.0, 0.5, n))}
+    ax = LossCurveDisplay(curves={"a": curve}).plot().ax_
+    low, high = ax.get_xlim()
+    ticks = [tick for tick in ax.get_xticks() if low <= tick <= high]
+    assert min(ticks) >= 1 and len(ticks) >= 2
+
+
+def test_the_legend_shows_what_is_drawn():
+    X, y = iris()
+    for display in (
+        LossCurveDisplay.from_estimator(learner(early_stopping=True).fit(X, y)),
+        LossCurveDisplay.from_estimator([learner("sgd").fit(X, y), learner().fit(X, y)]),
+    ):
+        for line, handle in zip(display.lines_, display.legend_.legend_handles, strict=False):
+            assert (handle.get_marker() in ("", "None")) == (not line.get_markevery())
 
 
 def test_one_epoch_is_seen():
@@ -293,6 +336,21 @@ def test_path_of_a_solver_and_of_a_start_that_is_given():
         np.testing.assert_array_equal(path[0, :2], [-2.0, 3.0])
         assert 2 < len(path) <= 4
         assert path[1, 2] < path[0, 2]
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "one_cycle"])
+def test_the_path_is_that_of_the_fit(schedule):
+    """Which stopped before max_iter, on which the schedule depends."""
+    X, y = line_data()
+    model = line_model(schedule=schedule, learning_rate=0.1, max_iter=100)
+    record = RecordPath()
+    model.set_params(tol=1e-2, n_iter_no_change=3).set_callbacks(record).fit(X, y)
+    assert 5 < model.n_iter_ < 90
+    display = ErrorSurfaceDisplay.from_estimator(model, X, y, grid_resolution=3)
+    path = display.paths["GDRegressor"]
+    np.testing.assert_array_equal(path[:, :2], record.path_)
+    short = ErrorSurfaceDisplay.from_estimator(model, X, y, n_epochs=4, grid_resolution=3)
+    np.testing.assert_array_equal(short.paths["GDRegressor"][:, :2], path[:5, :2])
 
 
 def test_two_parameters_by_name_among_many():
@@ -502,15 +560,17 @@ def test_entries_of_one_gradient_against_another():
         GradientCheckDisplay.from_report({"a": 1})
 
 
-def test_a_legend_within_given_axes_hides_no_marker():
-    figure, ax = plt.subplots()
+def test_a_legend_stands_above_given_axes():
     report = check_gradient(lambda x: x @ x, np.ones(2), jac=lambda x: 2.0 * x)
-    display = GradientCheckDisplay.from_report(report, ax=ax)
-    drawn(figure)
-    box = display.legend_.get_window_extent()
-    for line in display.lines_:
-        for x, y in ax.transData.transform(line.get_xydata()):
-            assert not box.contains(x, y)
+    for kind in ("errors", "entries"):
+        for layout in (None, "constrained"):
+            figure, axes = plt.subplots(1, 2, figsize=(11, 4), layout=layout)
+            display = GradientCheckDisplay.from_report(report, ax=axes[0], kind=kind)
+            drawn(figure)
+            box, panel = display.legend_.get_window_extent(), axes[0].get_window_extent()
+            assert box.y0 >= panel.y1 - 1.0
+            assert box.y1 <= figure.bbox.y1
+            assert panel.height > 100
 
 
 # ----------------------------------------------------------------------------------------- weights
@@ -537,6 +597,29 @@ def test_filters_are_the_columns_of_the_weights():
     assert texts == [f"unit {i}" for i in range(5)]
     wide = WeightsDisplay.from_estimator(model, image_shape=(4, 16))
     assert wide.images_[0].get_array().shape == (4, 16)
+
+
+@pytest.mark.parametrize("width", [4.0, 6.0, 9.0, 16.0])
+def test_names_of_many_filters_do_not_overlap(width):
+    """In axes of the user's, which do not grow with the number of units."""
+    figure, ax = plt.subplots(figsize=(width, 0.5 * width))
+    weights = np.random.default_rng(0).normal(size=(64, 30))
+    names = [f"unit {i}" for i in range(30)]
+    display = WeightsDisplay(weights, unit_names=names).plot(ax)
+    drawn(figure)
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert len(boxes) == (30 if width > 4.0 else 0)
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
+    images = [image.get_window_extent() for image in display.images_]
+    for box, image in itertools.product(boxes, images):
+        assert not box.padded(-1).overlaps(image)
+
+
+def test_inputs_that_are_no_square_image_are_drawn_as_squares():
+    weights = np.random.default_rng(0).normal(size=(30, 4))
+    assert WeightsDisplay(weights).plot().squares_ is not None
+    assert len(WeightsDisplay(weights, image_shape=(5, 6)).plot().images_) == 4
+    assert len(WeightsDisplay(weights[:25]).plot().images_) == 4
 
 
 def areas_and_places(squares):
@@ -613,6 +696,6 @@ def test_weights_that_cannot_be_drawn_say_why():
     with pytest.raises(ValueError, match=r"product is 4, the number of inputs; got \(3, 2\)"):
         draw(model, image_shape=(3, 2))
     with pytest.raises(ValueError, match=r'3 inputs are no square image.*kind="hinton"'):
-        draw(learner(max_iter=1).fit(X[:, :3], y))
+        draw(learner(max_iter=1).fit(X[:, :3], y), kind="filters")
     with pytest.raises(TypeError, match="neither coefs_ nor coef_"):
         draw(StandardScaler().fit(X))

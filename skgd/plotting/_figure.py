@@ -64,13 +64,18 @@ def makes_room(figure: Any) -> bool:
 def legend(
     ax: Any, handles: list[Any], labels: list[str], *, above: bool = False, title: str = ""
 ) -> Any:
-    """Draw a legend; outside the axes, if it is long or `above`, and the figure makes room."""
+    """Draw a legend; outside the axes, if it is long and the figure makes room, or `above`.
+
+    Where the figure makes no room above, the axes become shorter.
+    """
     many, room = len(handles) > 6, makes_room(ax.figure)
     settings: dict[str, Any] = {"title": title or None, "alignment": "left"}
     if room and above:
         columns = 2 if max(map(len, labels)) > 20 else 4
         place = {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0)}
         settings |= {"ncols": columns, "frameon": False, **place}
+    elif above:
+        return _legend_above(ax, handles, labels, settings)
     elif room and many:
         settings |= {"loc": "center left", "bbox_to_anchor": (1.01, 0.5)}
     elif many:
@@ -78,6 +83,19 @@ def legend(
     else:
         settings |= {"framealpha": 0.8}
     return ax.legend(handles, labels, **settings)
+
+
+def _legend_above(ax: Any, handles: list[Any], labels: list[str], settings: dict[str, Any]) -> Any:
+    """Take the room of a legend from the axes: what stands above them stays as it was."""
+    ax.apply_aspect()
+    inches = ax.get_window_extent().width / ax.figure.dpi
+    columns = max(1, int(inches / (0.8 + 0.065 * max(map(len, labels)))))
+    settings |= {"ncols": columns, "frameon": False, "fontsize": "small", "borderaxespad": 0.2}
+    drawn = ax.legend(handles, labels, loc="lower left", bbox_to_anchor=(0.0, 1.0), **settings)
+    box, height = ax.get_position(), ax.get_window_extent().height
+    left = max(0.3, 1.0 - drawn.get_window_extent().height / height)
+    ax.set_position([box.x0, box.y0, box.width, left * box.height])
+    return drawn
 
 
 def label_decades(axis: Any, low: float, high: float) -> None:

@@ -14,7 +14,6 @@ from skgd.plotting._figure import (
     legend,
     line_style,
     look,
-    makes_room,
     require_matplotlib,
     shorten,
 )
@@ -153,22 +152,9 @@ class GradientCheckDisplay:
         ax = self._draw_errors(ax, kwargs) if kind == "errors" else self._draw_entries(ax, kwargs)
         handles = [*self.lines_, *self.thresholds_]
         labels = [shorten(handle.get_label()) for handle in handles]
-        if kind == "errors":
-            self._leave_room(ax, len(handles) + 1)
         self.legend_ = legend(ax, handles, labels, above=True, title=self._verdict())
         self.ax_, self.figure_ = ax, ax.figure
         return self
-
-    @staticmethod
-    def _leave_room(ax: Any, n_lines: int) -> None:
-        """Make room above the rows for a legend that must lie within the axes."""
-        if makes_room(ax.figure):
-            return
-        ax.figure.draw_without_rendering()
-        height = ax.get_window_extent().height / ax.figure.dpi
-        taken = min(0.6 * height, 0.22 * n_lines + 0.2)  # inches
-        bottom, top = ax.get_ylim()
-        ax.set_ylim(bottom, top - (bottom - top) * taken / (height - taken))
 
     def _verdict(self) -> str:
         report = self.report

@@ -13,6 +13,8 @@ from skgd.plotting._learners import by_name, fitted_learner
 
 _VALIDATION = {"linestyle": "--", "alpha": 0.8}
 _DIVERGED = " (diverged)"
+# How far above the others a curve that diverged is drawn; alone, above its own start.
+_CEILING, _CEILING_ALONE, _CEILING_LINEAR = 10.0, 1e3, 2.0
 
 
 class LossCurveDisplay:
@@ -26,7 +28,8 @@ class LossCurveDisplay:
         Name, and a dict of equally long lists such as `history_`: "epoch", "loss" and, where
         there was validation, "validation_loss".
     diverged : collection of str, default=()
-        Names of the trainings that diverged: their last epoch is marked with a cross.
+        Names of the trainings that diverged: the axis ends above the others, and a cross marks
+        their last epoch or, beyond the axis, where they leave it.
     x, y : str, default="epoch", "loss"
         Columns to draw; the dashed lines are the column ``"validation_" + y``.
 
@@ -158,6 +161,7 @@ class LossCurveDisplay:
         require_matplotlib(f"{type(self).__name__}.plot")
         check_bool("validation", validation)
         drawn = [self.y, f"validation_{self.y}"] if validation else [self.y]
+        self._ceiling = self._end_of_axis(drawn)
         logarithmic = self._logarithmic(log_scale, drawn)
         ax = axes_for(ax, (7.0, 4.4))
         self.lines_: list[Any] = []
@@ -171,6 +175,8 @@ class LossCurveDisplay:
                 more = {**_VALIDATION, **kwargs}
                 column = f"validation_{self.y}"
                 self.validation_lines_.append(self._line(ax, number, name, curve, column, more))
+        if self._ceiling < np.inf:
+            ax.set_ylim(self._floor(drawn, logarithmic), self._ceiling)
         if logarithmic:
             ax.set_yscale("log")
         self._dress(ax, logarithmic)
@@ -186,26 +192,55 @@ class LossCurveDisplay:
         shown = np.flatnonzero(np.isfinite(y))
         style = {**look(number), "markersize": 4.5, "linewidth": 1.6}
         style["markevery"] = _marked(np.isfinite(y), number, len(self.curves))
+        if not style["markevery"]:  # then the legend has none either
+            style["marker"] = ""
         label = name + _DIVERGED * (name in self.diverged)
         if column != self.y:
             label = f"_{label}, validation"  # the underscore keeps it out of legends
         style = {**style, "label": label, **kwargs}
         (line,) = ax.plot(x, y, **style)
         if name in self.diverged and len(shown):
-            last = shown[-1]
-            ax.plot(x[last], y[last], "x", color=line.get_color(), markersize=10, mew=2.5)
+            beyond = np.flatnonzero(y > self._ceiling)
+            last = beyond[0] if len(beyond) else shown[-1]
+            cross = {"color": line.get_color(), "markersize": 10, "mew": 2.5, "clip_on": False}
+            ax.plot(x[last], min(y[last], self._ceiling), "x", zorder=4, **cross)
         return line
 
+    def _finite(self, columns: list[str], names: Any) -> np.ndarray:
+        """Finite values of these curves."""
+        given = [
+            np.asarray(self.curves[name][column], float)
+            for name in names
+            for column in columns
+            if self.curves[name].get(column) is not None
+        ]
+        values = np.concatenate([np.empty(0), *given])
+        return values[np.isfinite(values)]
+
+    def _end_of_axis(self, columns: list[str]) -> float:
+        """Value at which a curve that diverged leaves the axes; inf where none does."""
+        lost = [name for name in self.curves if name in self.diverged]
+        others = self._finite(columns, [name for name in self.curves if name not in self.diverged])
+        values = self._finite(columns, lost)
+        if not values.size:
+            return np.inf
+        starts = [self._finite([self.y], [name])[:1] for name in lost]
+        known = others if others.size else np.concatenate(starts)
+        if not known.size:
+            return np.inf
+        factor = _CEILING if others.size else _CEILING_ALONE
+        if min(known.min(), values.min()) <= 0.0:
+            factor = _CEILING_LINEAR
+        end = factor * float(np.abs(known).max() or 1.0)
+        return end if values.max() > end else np.inf
+
+    def _floor(self, columns: list[str], logarithmic: bool) -> float:
+        """Lower end of the axis beside `_ceiling`."""
+        low = float(self._finite(columns, self.curves).min())
+        return 0.8 * low if logarithmic else low - 0.05 * (self._ceiling - low)
+
     def _logarithmic(self, log_scale: Any, columns: list[str]) -> bool:
-        values = np.concatenate(
-            [
-                np.asarray(curve[column], float)
-                for curve in self.curves.values()
-                for column in columns
-                if curve.get(column) is not None
-            ]
-        )
-        values = values[np.isfinite(values)]
+        values = np.minimum(self._finite(columns, self.curves), self._ceiling)
         positive = bool(values.size and values.min() > 0)
         if isinstance(log_scale, str) and log_scale == "auto":
             return positive and bool(values.max() >= 10.0 * values.min())
@@ -220,11 +255,18 @@ class LossCurveDisplay:
     def _dress(self, ax: Any, logarithmic: bool) -> None:
         from matplotlib.ticker import MaxNLocator
 
+        class FromOne(MaxNLocator):
+            """Whole numbers, without the zero that the margin would show."""
+
+            def tick_values(self, vmin: float, vmax: float) -> Any:
+                places = np.asarray(super().tick_values(vmin, vmax))
+                return places[places >= 1]
+
         words = {"loss": "loss (J, mean over the epoch)"}
         ax.set_xlabel(self.x.replace("_", " "))
         ax.set_ylabel(words.get(self.y, self.y.replace("_", " ")))
         if self.x == "epoch":
-            ax.xaxis.set_major_locator(MaxNLocator("auto", integer=True, min_n_ticks=1))
+            ax.xaxis.set_major_locator(FromOne("auto", integer=True, min_n_ticks=1))
         if logarithmic:
             label_decades(ax.yaxis, *ax.get_ylim())
         ax.grid(color="0.9", linewidth=0.8)

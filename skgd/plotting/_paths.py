@@ -55,6 +55,19 @@ def _as_path(name: str, path: Any, n_parameters: int) -> np.ndarray:
     return points
 
 
+class _FirstEpochs(RecordPath):
+    """Keeps the path of some epochs, and ends the training after them."""
+
+    def __init__(self, n_epochs: int) -> None:
+        self.n_epochs = n_epochs
+
+    def after_epoch(
+        self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
+    ) -> bool:
+        super().after_epoch(state, model, X, y, metadata)
+        return len(state["path"]) > self.n_epochs
+
+
 def record_path(
     estimator: Any, X: Any, y: Any, *, n_epochs: int | None = None, start: Any = None
 ) -> np.ndarray:
@@ -66,7 +79,8 @@ def record_path(
         It does not change.
     X, y : array-like
     n_epochs : int or None
-        None is as many as the estimator was fitted for, or its `max_iter`.
+        None is as many as the estimator was fitted for, or its `max_iter`. Fewer than that are
+        the first epochs of the same training: a schedule is not shortened.
     start : array-like of shape (n_parameters,) or None
         Where to begin; None is where `fit` would.
 
@@ -78,8 +92,10 @@ def record_path(
     if n_epochs is None:
         n_epochs = getattr(estimator, "n_iter_", 0) or estimator.max_iter
     check_number("n_epochs", n_epochs, low=1, integer=True)
-    record = RecordPath()
-    learner = clone(estimator).set_params(verbose=0, max_iter=int(n_epochs))
+    record = _FirstEpochs(int(n_epochs))
+    # It may stop before max_iter, which a schedule takes for its horizon.
+    longest = max(int(n_epochs), estimator.max_iter)
+    learner = clone(estimator).set_params(verbose=0, max_iter=longest)
     if not isinstance(resolve_optimizer(estimator.optimizer), LBFGS):  # which needs its tol
         learner.set_params(tol=None)
     if start is not None:

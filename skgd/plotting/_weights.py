@@ -16,6 +16,8 @@ from skgd.plotting._learners import fitted_learner
 _GAP = 0.12  # between filters, as a share of their width
 _LABEL = 0.22  # above filters, for their names
 _MANY_FILTERS = 36  # more are too small for names
+_SMALLEST = 5.5  # points, of letters that can be read
+_KINDS = ("filters", "hinton", "auto")
 
 
 class WeightsDisplay:
@@ -82,7 +84,7 @@ class WeightsDisplay:
         estimator: Any,
         *,
         layer: int = 0,
-        kind: str = "filters",
+        kind: str = "auto",
         image_shape: tuple[int, int] | None = None,
         ax: Any = None,
         **kwargs: Any,
@@ -96,8 +98,9 @@ class WeightsDisplay:
             A Pipeline shows its last step, a search its best estimator.
         layer : int, default=0
             The weights that lead to this layer of units; -1 is the last. A linear model has one.
-        kind : {"filters", "hinton"}, default="filters"
-            An image for each unit, where the inputs are pixels; or a square for each weight.
+        kind : {"filters", "hinton", "auto"}, default="auto"
+            An image for each unit, where the inputs are pixels; or a square for each weight. "auto"
+            is "filters" where there is an `image_shape`, or as many inputs as a square image has.
         image_shape : tuple of two int, default=None
             Rows and columns of the images; None is a square.
         ax : matplotlib Axes, default=None
@@ -117,7 +120,7 @@ class WeightsDisplay:
             It has no weights or no such layer, or its inputs are no image of this shape.
         """
         require_matplotlib(f"{cls.__name__}.from_estimator")
-        check_choice("kind", kind, ["filters", "hinton"])
+        check_choice("kind", kind, _KINDS)
         learner = fitted_learner(estimator)
         layers = _layers(learner)
         check_number("layer", layer, integer=True)
@@ -137,13 +140,13 @@ class WeightsDisplay:
         )
         return display.plot(ax, kind=kind, **kwargs)
 
-    def plot(self, ax: Any = None, *, kind: str = "filters", **kwargs: Any) -> WeightsDisplay:
+    def plot(self, ax: Any = None, *, kind: str = "auto", **kwargs: Any) -> WeightsDisplay:
         """Draw the weights.
 
         Parameters
         ----------
         ax : matplotlib Axes, default=None
-        kind : {"filters", "hinton"}, default="filters"
+        kind : {"filters", "hinton", "auto"}, default="auto"
         **kwargs : dict
             For `imshow`, or for the PolyCollection of the squares.
 
@@ -152,7 +155,10 @@ class WeightsDisplay:
         display : WeightsDisplay
         """
         require_matplotlib(f"{type(self).__name__}.plot")
-        check_choice("kind", kind, ["filters", "hinton"])
+        check_choice("kind", kind, _KINDS)
+        if kind == "auto":
+            square = math.isqrt(len(self.weights)) ** 2 == len(self.weights)
+            kind = "filters" if square or self.image_shape is not None else "hinton"
         self.images_: list[Any] = []
         self.colorbar_: Any = None
         self.squares_: Any = None
@@ -186,13 +192,29 @@ class WeightsDisplay:
             image = self.weights[:, unit].reshape(rows, columns)
             extent = (left, left + 1.0, top + height, top)
             self.images_.append(ax.imshow(image, extent=extent, **settings))
-            if named:
-                name = shorten(_name(self.unit_names, unit))
-                ax.text(left + 0.5, top - 0.03, name, ha="center", va="bottom", fontsize="small")
         ax.set(xlim=(0.0, whole[0]), ylim=(whole[1], 0.0), aspect="equal")
         ax.set_axis_off()
         self.colorbar_ = ax.figure.colorbar(self.images_[0], ax=ax, shrink=0.8, label="weight")
+        if named:
+            self._name_filters(ax, whole[0])
         return ax
+
+    def _name_filters(self, ax: Any, widths: float) -> None:
+        """Write names above filters, in letters as large as there is room for; or numbers."""
+        ax.figure.draw_without_rendering()  # which settles how large the axes are
+        points = 72.0 * ax.get_window_extent().width / ax.figure.dpi / widths  # of a filter
+        names = [shorten(_name(self.unit_names, unit)) for unit in range(len(self.images_))]
+        numbers = [name.removeprefix("unit ") for name in names]
+        for texts in (names, numbers):
+            size = min(9.0, 0.8 * (_LABEL + _GAP) * points, points / (0.6 * max(map(len, texts))))
+            if size >= _SMALLEST:
+                break
+        else:
+            return
+        for image, text in zip(self.images_, texts, strict=True):
+            left, right, _, top = image.get_extent()
+            place = 0.5 * (left + right), top - 0.03
+            ax.text(*place, text, ha="center", va="bottom", fontsize=size)
 
     def _draw_hinton(self, ax: Any, kwargs: dict[str, Any]) -> Any:
         from matplotlib.collections import PolyCollection
