@@ -1,7 +1,7 @@
 """What the hidden units came to stand for: the encoder's codes, the mirror weights of symmetry.
 
-Also what a network answers that is stuck at XOR, or has not learned it yet. Each is shown for the first seed that fits, which
-is trained again, for all sweeps.
+Also what a network answers that is stuck at XOR, or has not learned it yet. Each is shown for the
+first seed that fits, which is trained again, for all sweeps.
 """
 
 import numpy as np
