@@ -305,7 +305,7 @@ def save_picture(path, n_rows, hidden, full_batch_epochs, epochs, rates):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(description="Gradient sources and optimizers, on real data.")
     parser.add_argument(
         "--output",
         type=Path,

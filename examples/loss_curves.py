@@ -49,7 +49,7 @@ def train(X, y):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(description="The same gradient, other optimizers.")
     parser.add_argument("--output", type=Path, help="where to save the picture")
     arguments = parser.parse_args()
 

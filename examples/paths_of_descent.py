@@ -77,7 +77,7 @@ def print_paths(title, display):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.strip().splitlines()[0])
+    parser = argparse.ArgumentParser(description="Several optimizers on one error surface.")
     parser.add_argument("--output", type=Path, help="where to save the picture")
     arguments = parser.parse_args()
 

@@ -321,7 +321,7 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Layers, the input among them.
     n_outputs_ : int
         Units of the output layer.
-    direct_coef_ : ndarray of shape (n_features_in_, n_outputs_) or None
+    direct_coef_ : ndarray of shape (n_features, n_outputs) or None
         Weights of the direct links, if there are any.
     out_activation_ : str
         Activation of the output, or the link from the raw output to the prediction.
@@ -565,7 +565,7 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Layers, the input among them.
     n_outputs_ : int
         Units of the output layer.
-    direct_coef_ : ndarray of shape (n_features_in_, n_outputs_) or None
+    direct_coef_ : ndarray of shape (n_features, n_outputs) or None
         Weights of the direct links, if there are any.
     out_activation_ : str
         Activation of the output, or the link from the raw output to the prediction.

@@ -154,9 +154,11 @@ def test_paths_of_descent(tmp_path):
 
 def test_historical(tmp_path):
     out = run("historical/experiments.py", "--quick", cwd=tmp_path)
-    table, codes, mirror, _ = out.split("\n\n")
+    table, codes, mirror, answers = out.split("\n\n")
+    assert table.splitlines()[0] == "3 seeds, at most 1,500 sweeps"
+    assert "stuck" not in answers  # nobody knows yet
     rows = {}
-    for line in table.splitlines()[1:]:
+    for line in table.splitlines()[2:]:
         succeeded, runs = map(int, re.search(r" (\d+)/(3) ", line).groups())
         rows.setdefault(tuple(re.split(r"  +", line)[:2]), []).append(succeeded)
         assert runs == 3

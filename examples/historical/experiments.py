@@ -42,7 +42,9 @@ def row(experiment, runs):
     )
 
 
-def print_table(runs):
+def print_table(runs, limit):
+    n_seeds = max(map(len, runs.values()))
+    print(f"{n_seeds} seeds, at most {limit:,} sweeps")
     print(ROW.format(*HEAD))
     for experiment, of_experiment in runs.items():
         print(ROW.format(*row(experiment, of_experiment)))
@@ -58,7 +60,7 @@ def main():
     if given.quick:
         given.seeds, given.limit, given.jobs = 3, 1500, 1
     runs = run_all(EXPERIMENTS, given.seeds, given.limit, given.jobs)
-    print_table(runs)
+    print_table(runs, given.limit)
     print_representations(runs, given.limit)
 
 

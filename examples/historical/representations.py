@@ -1,7 +1,7 @@
 """What the hidden units came to stand for: the encoder's codes, the mirror weights of symmetry.
 
-Also what a network answers that is stuck at XOR. Each is shown for the first seed that fits, which
-is trained again, for all sweeps.
+Also what a network answers that is stuck at XOR, or has not learned it yet. Each is shown for the
+first seed that fits, which is trained again, for all sweeps.
 """
 
 import numpy as np
@@ -65,6 +65,11 @@ def print_answers(model, X):
     print("   ".join(told))
 
 
+def _state_of(experiment, limit):
+    """Say what a run is that has not succeeded: only after all sweeps is it stuck."""
+    return "answers of a stuck network" if limit >= experiment.limit else "answers so far"
+
+
 def print_representations(runs, limit):
     """Print all three.
 
@@ -77,7 +82,7 @@ def print_representations(runs, limit):
     shows = (
         (ENCODER, True, "hidden codes", print_codes),
         (SYMMETRY, True, "weights to the hidden units", lambda model, X: print_mirror(model)),
-        (STUCK_XOR, False, "answers of a stuck network", print_answers),
+        (STUCK_XOR, False, _state_of(STUCK_XOR, limit), print_answers),
     )
     for experiment, succeeded, title, show in shows:
         seed, n_sweeps = first_seed(runs[experiment], succeeded), min(experiment.limit, limit)
