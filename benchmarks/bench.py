@@ -55,11 +55,11 @@ def main() -> None:
         except PackageNotFoundError as error:
             report.skip(package, error)
     start = time.perf_counter()
+    options.json.parent.mkdir(parents=True, exist_ok=True)
     for group in options.only:
         GROUPS[group](report, options.rounds)
-    report.fact("the whole run, minutes", (time.perf_counter() - start) / 60)
-    options.json.parent.mkdir(parents=True, exist_ok=True)
-    options.json.write_text(json.dumps(report.as_dict(), indent=1))
+        report.fact("minutes so far", (time.perf_counter() - start) / 60)
+        options.json.write_text(json.dumps(report.as_dict(), indent=1))  # a run may be ended early
 
 
 if __name__ == "__main__":

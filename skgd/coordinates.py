@@ -229,9 +229,10 @@ def _moments(
     def sums(half: slice) -> tuple[np.ndarray, np.ndarray, float]:
         first, second, mass = np.zeros_like(about), np.zeros_like(about), 0.0
         length = max(1, _CHUNK // X.shape[1])
+        room = np.empty((length, X.shape[1]))
         for start in range(half.start, half.stop, length):
             rows = slice(start, min(start + length, half.stop))
-            distance = scaled(rows) - about
+            distance = np.subtract(scaled(rows), about, out=room[: rows.stop - start])
             w = np.ones(len(distance)) if weight is None else weight[rows].astype(np.float64)
             first += w @ distance
             distance *= distance
