@@ -157,7 +157,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 try_monitor(monitor, training.progress)
             self._train(training, data.X.dtype, seed, keep, monitor, hooks)
         self._warn(training)
-        hooks.end(dict)
+        hooks.end()
         return self
 
     def initialize(self, X: Any, y: Any, *, classes: Any = None, parameters: Any = None) -> Any:

@@ -93,11 +93,11 @@ class Hooks:
 
         return end
 
-    def end(self, fitted: Callable[[], dict[str, Any]]) -> None:
-        """Call the hooks of a fit that is over."""
+    def end(self) -> None:
+        """Call the hooks of a fit that is over: the estimator has all its attributes."""
         if self._callbacks:
             self._context.call_on_fit_task_end(
-                estimator=self._estimator, reconstruction_attributes=fitted, **self._data
+                estimator=self._estimator, reconstruction_attributes={}, **self._data
             )
 
     def _reason(self) -> str:
