@@ -249,7 +249,8 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         the original coordinates.
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``. "auto" is constant for a network.
+        function ``(step, n_steps) -> factor``. "auto" is constant; where the rate is "auto", too,
+        and the batches are a part of the rows, "plateau": the rate falls where J does not.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -495,7 +496,8 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         descent in the original coordinates of X.
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
-        function ``(step, n_steps) -> factor``. "auto" is constant for a network.
+        function ``(step, n_steps) -> factor``. "auto" is constant; where the rate is "auto", too,
+        and the batches are a part of the rows, "plateau": the rate falls where J does not.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3

@@ -17,7 +17,8 @@ some hundred steps, which is the fastest fall that still reaches the minimum of 
 (Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, theorem 4.7).
 
 The curvature of a network has no useful bound: there the rates are the optimizer's own, and
-follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together.
+follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together. J has no
+known speed either: the rate falls to a tenth where J has not moved for some epochs (`Plateau`).
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from skgd.losses import Loss
 from skgd.models import FeedForward
 from skgd.objective import Batch
 from skgd.optimizers import LBFGS, Optimizer
-from skgd.schedules import Constant, InvScaling, Schedule
+from skgd.schedules import Constant, InvScaling, Plateau, Schedule
 
 _SAMPLE = 1000  # rows that the curvature is measured on
 _POWER_ITERATIONS = 20
@@ -82,7 +83,11 @@ def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float
 
 
 def automatic_schedule(
-    optimizer: Optimizer | LBFGS, coordinates: Coordinates, batch_size: int, n: int
+    optimizer: Optimizer | LBFGS,
+    coordinates: Coordinates,
+    batch_size: int,
+    n: int,
+    one_pass: bool = False,
 ) -> Schedule:
     """Schedule for an automatic rate: a fall where the noise of mini-batches would remain.
 
@@ -92,15 +97,18 @@ def automatic_schedule(
     coordinates : Coordinates
     batch_size, n : int
         Rows of a batch, and of all data.
+    one_pass : bool
+        Whether nobody knows if other rows will follow, whose J cannot be compared.
 
     Returns
     -------
     schedule : Schedule
     """
-    linear = not coordinates.model.hidden_layer_sizes
     noisy = batch_size < n and not isinstance(optimizer, LBFGS) and not optimizer.slows_down
-    if not (linear and noisy):
+    if not noisy:
         return Constant()
+    if coordinates.model.hidden_layer_sizes:
+        return Constant() if one_pass else Plateau()
     least, most = _STEPS_AT_FULL_RATE
     return InvScaling(power_t=1.0, after=min(max(least, coordinates.model.n_features), most))
 

@@ -23,7 +23,7 @@ from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS
 from skgd.rates import automatic_patience, automatic_rate, automatic_schedule
-from skgd.schedules import Constant
+from skgd.schedules import InvScaling
 from skgd.stopping import Limits
 from skgd.validation import check_finite
 
@@ -300,14 +300,14 @@ def _plan(
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
     schedule = components.schedule
     if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
-        schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n)
+        schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n, one_pass)
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
     n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     patience = estimator.n_iter_no_change
     if _is_auto(patience):
         automatic = schedule is not components.schedule
-        patience = automatic_patience(automatic and not isinstance(schedule, Constant), n_steps)
+        patience = automatic_patience(automatic and isinstance(schedule, InvScaling), n_steps)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule.for_training(),
