@@ -1,6 +1,8 @@
 """Write what `bench.py` measured as a page of the documentation.
 
 Run: python benchmarks/publish.py benchmarks/results/bench.json > docs/speed-results.md
+
+Of several files, a later one replaces the groups and figures of the earlier ones that it has.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from typing import Any
 
 
 def main() -> None:
-    report = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
+    report = _together(
+        [json.loads(Path(path).read_text(encoding="utf-8")) for path in sys.argv[1:]]
+    )
     print("# What `make bench` printed\n")
     print(
         "A ratio is that of the medians, theirs over ours: above 1 skgd is faster. In brackets are"
@@ -33,6 +37,20 @@ def main() -> None:
             print(f"| {name} | {value if isinstance(value, str) else format(value, '.3g')} |")
     if report["skipped"]:
         print(f"\nWithout: {', '.join(report['skipped'])}.")
+
+
+def _together(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    groups: dict[str, list[dict[str, Any]]] = {}
+    facts: dict[str, Any] = {}
+    for report in reports:
+        rows = sorted(report["rows"], key=lambda row: row["group"])
+        groups |= {name: list(of) for name, of in groupby(rows, key=lambda row: row["group"])}
+        facts |= report["facts"]
+    return {
+        "rows": [row for of in groups.values() for row in of],
+        "facts": facts,
+        "skipped": reports[-1]["skipped"],
+    }
 
 
 def _line(row: dict[str, Any]) -> str:
