@@ -119,7 +119,7 @@ def automatic_patience(falling: bool, n_steps: int) -> int:
     Parameters
     ----------
     falling : bool
-        Whether the rate falls by `automatic_schedule`. J then comes to rest: at a constant rate a
+        Whether the rate falls as 1/t. J then comes to rest: at a constant rate a
         lucky epoch is followed by many that are not, and most of those are to be waited for.
     n_steps : int
         Steps of an epoch.
