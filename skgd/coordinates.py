@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,9 @@ from skgd._threads import in_halves
 from skgd.losses import Loss
 from skgd.models import FeedForward, Layers
 from skgd.objective import Batch
+
+# Of X, the weights of rows and a row to measure from: sums of columns, of squares, of weights.
+Sums = Callable[[Any, np.ndarray | None, np.ndarray], tuple[np.ndarray, np.ndarray, float]]
 
 _CHUNK = 2**16  # numbers: small enough for the cache
 _SPARSE_CHUNK = 2**18  # entries: many to a column, whose sums pass through the cache for each chunk
@@ -167,7 +170,7 @@ class Coordinates:
 
 
 def column_statistics(
-    X: Any, weight: np.ndarray | None, centred: bool
+    X: Any, weight: np.ndarray | None, centred: bool, sums: Sums | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and scale of the columns of X, without a copy of X.
 
@@ -178,20 +181,22 @@ def column_statistics(
     centred : bool
         False measures the scale from zero (the root of the mean square) and returns
         means of zero, for a model without an intercept.
+    sums : callable or None
+        Who adds up the columns: None is `sums_of`, in NumPy.
 
     Returns
     -------
     mean, scale : ndarray of shape (p,), in the dtype of X
         The scale of a constant column is its value, so that later rows are in proportion.
     """
-    mean, variance = _moments(X, weight, None, centred)
+    mean, variance = _moments(X, weight, centred, sums or sums_of)
     deviation = np.sqrt(variance)
     if not np.isfinite(variance).all():  # squares beyond the largest number
         largest = abs(X).max(axis=0)
         if sparse.issparse(largest):
             largest = largest.toarray().ravel()
         largest = np.maximum(largest, np.finfo(X.dtype).tiny, dtype=np.float64)
-        mean, variance = _moments(X, weight, largest, centred)
+        mean, variance = _moments(X, weight, centred, partial(sums_of, unit=largest), largest)
         mean, deviation = mean * largest, np.sqrt(variance) * largest
     # Rounding leaves a constant column a deviation of about eps mean.
     size = np.where(mean == 0, 1.0, np.abs(mean))
@@ -200,7 +205,11 @@ def column_statistics(
 
 
 def _moments(
-    X: Any, weight: np.ndarray | None, unit: np.ndarray | None, centred: bool
+    X: Any,
+    weight: np.ndarray | None,
+    centred: bool,
+    sums: Sums,
+    unit: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Weighted mean and variance of the columns of ``X / unit``, in float64."""
     if sparse.issparse(X):
@@ -208,7 +217,8 @@ def _moments(
             X = X.multiply(1.0 / unit).tocsr()
         if centred and X.nnz <= _SPARSE_CHUNK:
             return _differences_from_mean(X, weight)
-        mean, square = _sparse_means(X, weight)
+        first, second, mass = sums(X, weight, np.zeros(X.shape[1]))
+        mean, square = first / mass, second / mass
         if not centred:
             return np.zeros_like(mean), square
         variance = square - mean**2
@@ -216,23 +226,37 @@ def _moments(
             return _differences_from_mean(X, weight)
         return mean, variance
 
-    # One pass over X. The squares are those of the distances from the mean of a few rows: about
-    # zero, a column far from it would lose its variance to rounding.
-    def scaled(rows: slice) -> np.ndarray:
-        return X[rows] if unit is None else X[rows] / unit
-
+    # The squares are those of the distances from the mean of a few rows: about zero, a column
+    # far from it would lose its variance to rounding.
     about: np.ndarray = np.zeros(X.shape[1])
     if centred:
-        few = slice(None, None, -(-X.shape[0] // _SAMPLE))
-        about = scaled(few).mean(axis=0, dtype=np.float64)
+        few = _in_units(X[:: -(-X.shape[0] // _SAMPLE)], unit)
+        about = few.mean(axis=0, dtype=np.float64)
+    first, second, mass = sums(X, weight, about)
+    if not centred:
+        return about, second / mass
+    first /= mass
+    return about + first, np.maximum(second / mass - first**2, 0.0)
 
-    def sums(half: slice) -> tuple[np.ndarray, np.ndarray, float]:
+
+def sums_of(
+    X: Any, weight: np.ndarray | None, about: np.ndarray, unit: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Weighted sums of ``X / unit - about`` and of its squares for each column, and of the weights.
+
+    One pass over X. `about` and `unit` are for dense rows only.
+    """
+    if sparse.issparse(X):
+        return _sums_of_sparse(X, weight)
+
+    def of_half(half: slice) -> tuple[np.ndarray, np.ndarray, float]:
         first, second, mass = np.zeros_like(about), np.zeros_like(about), 0.0
         length = max(1, _CHUNK // X.shape[1])
         room = np.empty((length, X.shape[1]))
         for start in range(half.start, half.stop, length):
             rows = slice(start, min(start + length, half.stop))
-            distance = np.subtract(scaled(rows), about, out=room[: rows.stop - start])
+            here = room[: rows.stop - start]
+            distance = np.subtract(_in_units(X[rows], unit), about, out=here)
             w = np.ones(len(distance)) if weight is None else weight[rows].astype(np.float64)
             first += w @ distance
             distance *= distance
@@ -240,13 +264,13 @@ def _moments(
             mass += w.sum()
         return first, second, mass
 
-    halves = in_halves(sums, X)
-    first, second = np.sum([half[0] for half in halves], 0), np.sum([half[1] for half in halves], 0)
-    mass = sum(half[2] for half in halves)
-    if not centred:
-        return about, second / mass
-    first /= mass
-    return about + first, np.maximum(second / mass - first**2, 0.0)
+    halves = in_halves(of_half, X)
+    first, second = (np.sum([half[k] for half in halves], axis=0) for k in (0, 1))
+    return first, second, sum(half[2] for half in halves)
+
+
+def _in_units(X: np.ndarray, unit: np.ndarray | None) -> np.ndarray:
+    return X if unit is None else X / unit
 
 
 def _differences_from_mean(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -256,21 +280,22 @@ def _differences_from_mean(X: Any, weight: np.ndarray | None) -> tuple[np.ndarra
     return mean.astype(np.float64), np.maximum(variance, 0.0, dtype=np.float64)
 
 
-def _sparse_means(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-    """Weighted means of the columns of a CSR matrix and of their squares, in float64."""
+def _sums_of_sparse(X: Any, weight: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, float]:
+    """`sums_of` the columns of a CSR matrix, about zero."""
     n, p = X.shape
     weight = np.ones(n) if weight is None else weight.astype(np.float64)
     first, second = np.zeros(p), np.zeros(p)
     length = max(1, _SPARSE_CHUNK * n // max(1, X.nnz))
     for rows in gen_batches(n, length):
-        start, stop = X.indptr[rows.start], X.indptr[rows.stop]
-        values, where = X.data[start:stop].astype(np.float64), X.indices[start:stop]
-        indptr = X.indptr[rows.start : rows.stop + 1] - start
-        block = sparse.csr_matrix((values, where, indptr), shape=(rows.stop - rows.start, p))
-        first += block.T @ weight[rows]
-        np.square(values, out=block.data)
-        second += block.T @ weight[rows]
-    return first / weight.sum(), second / weight.sum()
+        entries = slice(X.indptr[rows.start], X.indptr[rows.stop])
+        values = X.data[entries].astype(np.float64, copy=False)
+        indptr = X.indptr[rows.start : rows.stop + 1] - entries.start
+        # The transpose of these rows: to make it from them takes as long as a product.
+        block = sparse.csc_matrix((values, X.indices[entries], indptr), shape=(p, len(indptr) - 1))
+        first += block @ weight[rows]
+        block.data = np.square(values)
+        second += block @ weight[rows]
+    return first, second, float(weight.sum())
 
 
 def output_statistics(

@@ -5,6 +5,7 @@ Both do the same, up to rounding; the compiled one has no Python between the ste
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +16,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from skgd._parameters import Components
 from skgd._threads import one_blas_thread
 from skgd.activations import ACTIVATIONS
 from skgd.averaging import AVERAGES
+from skgd.coordinates import Sums
 from skgd.differences import STENCILS
 from skgd.gradients import Analytic, Backprop, GradientFunction, GradientSource, Numeric
 from skgd.losses import LOSSES
@@ -32,6 +35,7 @@ _PYTHON_OF_STEP = 1e-4  # seconds that a step of the NumPy engine takes beside i
 _FLOPS = 3e10  # of the NumPy engine, in a second
 _MOVE = 1e-8  # seconds that NumPy takes for one moved parameter in one row
 _PYTHON_OF_UNIT = 1e-4  # seconds for the moves of a unit beside its arithmetic
+_WORTH_A_KERNEL = 2**18  # numbers: over fewer, a pass of NumPy takes no longer than to load one
 _CALLS = 20  # gradients that whoever asks for one will ask for
 
 _chosen: ContextVar[str | None] = ContextVar("skgd_engine", default=None)
@@ -138,18 +142,28 @@ def compile_kernels() -> int:
 
 
 def engine_for(
-    objective: Objective, source: GradientSource, plan: Any, X: Any, n_steps: int, n_rows: int
+    objective: Objective,
+    source: GradientSource,
+    X: Any,
+    n_steps: int,
+    n_rows: int,
+    *,
+    components: Components | None = None,
+    dropout: bool = False,
 ) -> str:
     """Return "numba" or "numpy", for a training of so many steps on so many rows each.
 
-    `plan` is a `descent.Plan`, or None for gradients alone.
+    `components` are those of the training, or None for gradients alone.
     """
     numeric = isinstance(source, Numeric)
     if numeric:
-        compiled = _has_compiled_moves(objective, source, X)
-        compiled = compiled and (plan is None or plan.dropout is None)
+        compiled = not dropout and _has_compiled_moves(objective, source, X)
     else:
-        compiled = _has_compiled_form(objective, source, plan, X)
+        compiled = (
+            not dropout
+            and components is not None
+            and _has_compiled_form(objective, source, components, X)
+        )
     engine = wanted()
     if engine == "numpy" or not compiled:
         return "numpy"
@@ -157,6 +171,18 @@ def engine_for(
         return "numba"
     seconds = n_steps * (_seconds_of_moves if numeric else _seconds_of_step)(objective, X, n_rows)
     return "numba" if seconds >= _WORTH_LOADING and find_spec("numba") is not None else "numpy"
+
+
+def sums_for(engine: str, X: Any) -> Sums | None:
+    """Return what adds up the columns of X with this engine; None is NumPy."""
+    numbers = X.nnz if sparse.issparse(X) else X.size
+    if engine == "numpy" or numbers < _WORTH_A_KERNEL or X.dtype not in (np.float64, np.float32):
+        return None
+    if sparse.issparse(X) and X.indices.dtype != np.int32:
+        return None
+    from skgd.compiled.columns import sums_of  # loads numba
+
+    return sums_of
 
 
 def bind(
@@ -171,7 +197,7 @@ def bind(
     n = batch.X.shape[0]
     if (
         not isinstance(bound, MovedParameters)
-        or engine_for(objective, source, None, batch.X, _CALLS, n) == "numpy"
+        or engine_for(objective, source, batch.X, _CALLS, n) == "numpy"
     ):
         return bound
     return _OnOwnThreads(compiled_moves(bound))
@@ -231,25 +257,27 @@ def _has_compiled_parts(objective: Objective) -> bool:
     return type(objective.loss) in LOSSES.values() and activations and not model.direct_links
 
 
-def _has_compiled_form(objective: Objective, source: GradientSource, plan: Any, X: Any) -> bool:
+def _has_compiled_form(
+    objective: Objective, source: GradientSource, components: Components, X: Any
+) -> bool:
     """Whether all parts are rows of the tables; a user's own class may do anything."""
     return (
         type(source) in (Analytic, Backprop)
         and _has_compiled_parts(objective)
-        and (isinstance(plan.optimizer, LBFGS) or _has_compiled_steps(plan))
+        and (isinstance(components.optimizer, LBFGS) or _has_compiled_steps(components))
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31
         and (not sparse.issparse(X) or X.indices.dtype == np.int32)
     )
 
 
-def _has_compiled_steps(plan: Any) -> bool:
+def _has_compiled_steps(components: Components) -> bool:
     """Whether the kernels know all that a step has to do."""
+    average = components.average
     return (
-        type(plan.optimizer) in OPTIMIZERS.values()
-        and (plan.average is None or type(plan.average) in AVERAGES.values())
-        and plan.dropout is None
-        and plan.bounds is None
+        type(components.optimizer) in OPTIMIZERS.values()
+        and (average is None or type(average) in AVERAGES.values())
+        and not any(map(math.isfinite, components.constraint.bounds))
     )
 
 

@@ -14,9 +14,9 @@ from scipy import sparse
 from skgd import descent
 from skgd._parameters import Components
 from skgd.constraints import Bounds
-from skgd.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.coordinates import Coordinates, Sums, column_statistics, output_statistics
 from skgd.dropout import Dropout
-from skgd.engine import compiled_moves, engine_for
+from skgd.engine import compiled_moves, engine_for, sums_for
 from skgd.gradients import GradientFunction
 from skgd.losses import Loss
 from skgd.moved_parameters import MovedParameters
@@ -125,6 +125,44 @@ class Training:
             )
 
 
+@dataclass(frozen=True)
+class _Batching:
+    """How the rows are cut into batches.
+
+    Attributes
+    ----------
+    size : int
+        Rows of a batch.
+    n_epochs, n_steps_of_epoch : int
+        At most.
+    drop_last : bool
+        Whether a short batch at the end is left out.
+    """
+
+    size: int
+    n_epochs: int
+    n_steps_of_epoch: int
+    drop_last: bool
+
+    @classmethod
+    def of(cls, estimator: Any, components: Components, n: int, one_pass: bool) -> _Batching:
+        """Return that of a training on n rows."""
+        loss = components.loss
+        size = n_rows_of_batch(estimator.batch_size, n, components.optimizer, loss)
+        drop_last = not loss.per_sample  # a short batch would count as much as a whole one
+        return cls(
+            size=size,
+            n_epochs=1 if one_pass else int(estimator.max_iter),
+            n_steps_of_epoch=n // size if drop_last else math.ceil(n / size),
+            drop_last=drop_last,
+        )
+
+    @property
+    def n_steps(self) -> int:
+        """Steps of the whole training, at most."""
+        return self.n_epochs * self.n_steps_of_epoch
+
+
 def prepare(
     estimator: Any,
     components: Components,
@@ -173,12 +211,24 @@ def prepare(
                 "Checkpoint.load(path) with warm_start=True, or resume=False."
             )
         data = data.astype(np.float64)
+    n = data.X.shape[0] if rows is None else len(rows)
+    batches = _Batching.of(estimator, components, n, one_pass)
+    engine = engine_for(
+        objective,
+        components.source,
+        data.X,
+        batches.n_steps,
+        batches.size,
+        components=components,
+        dropout=any(estimator._dropout_rates()),
+    )
     if progress is None:
         coordinates = coordinates_for(
             objective,
             data,
             standardise=isinstance(estimator.learning_rate, str),
             together=not components.optimizer.scale_free,
+            sums=sums_for(engine, data.X),
         )
         scale = coordinates.scale
         if scale is not None and not np.isfinite(scale).all() and not sparse.issparse(data.X):
@@ -186,7 +236,6 @@ def prepare(
         progress = descent.Progress(u=np.empty(0), coordinates=coordinates)
         progress.u = _first_u(estimator, progress.coordinates, theta, seed).astype(data.X.dtype)
     data = data.astype(progress.u.dtype)  # which an earlier pass may have settled
-    n = data.X.shape[0] if rows is None else len(rows)
     gradient_of = components.source.bind(objective, data.X.dtype, progress.coordinates)
     gradient_of.resume(progress.step)
     plan = _plan(
@@ -195,6 +244,7 @@ def prepare(
         data,
         progress,
         n,
+        batches,
         seed,
         early_stopping=early_stopping,
         one_pass=one_pass,
@@ -204,14 +254,6 @@ def prepare(
         for parameters in (progress.u, progress.averaged):
             if parameters is not None:
                 plan.bounds.project(parameters)
-    engine = engine_for(
-        objective,
-        components.source,
-        plan,
-        data.X,
-        plan.n_steps or math.ceil(n / plan.batch_size),
-        plan.batch_size,
-    )
     return Training(
         components=components,
         objective=objective,
@@ -234,13 +276,19 @@ def _first_u(
 
 
 def coordinates_for(
-    objective: Objective, data: Batch, *, standardise: bool, together: bool
+    objective: Objective,
+    data: Batch,
+    *,
+    standardise: bool,
+    together: bool,
+    sums: Sums | None = None,
 ) -> Coordinates:
     """Coordinates to descend in.
 
     Standardised for learning_rate="auto", theta itself for a number; but a network regressor
     is always trained in units of the spread of y, one for all outputs if `together`. An output
-    activation has a range of its own: there the outputs are left as they are.
+    activation has a range of its own: there the outputs are left as they are. `sums` adds up the
+    columns of X; None is NumPy.
     """
     model, loss = objective.model, objective.loss
     free = loss.task == "regression" and not loss.has_output_activation
@@ -254,7 +302,7 @@ def coordinates_for(
     elif standardise:
         unit = loss.unit or 1.0
     if standardise:
-        mean, scale = column_statistics(data.X, data.weight, model.fit_intercept)
+        mean, scale = column_statistics(data.X, data.weight, model.fit_intercept, sums)
         # The penalty bends J along theta_j too; where a column is so small that it bends J
         # more than the loss does, it sets the scale.
         strength = objective.l2_strength / (bend or unit)
@@ -281,14 +329,14 @@ def _plan(
     data: Batch,
     progress: descent.Progress,
     n: int,
+    batches: _Batching,
     seed: int,
     early_stopping: bool,
     one_pass: bool,
     epochs_done: int,
 ) -> descent.Plan:
     optimizer = components.optimizer
-    batch_size = n_rows_of_batch(estimator.batch_size, n, optimizer, components.loss)
-    max_iter = 1 if one_pass else int(estimator.max_iter)
+    batch_size = batches.size
     rate = estimator.learning_rate
     if isinstance(optimizer, LBFGS):
         rate = 1.0  # what its line search tries first
@@ -302,20 +350,20 @@ def _plan(
     if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
         schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n, one_pass)
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
-    drop_last = not components.loss.per_sample  # a short batch would count as much as a whole one
-    n_steps = n // batch_size if drop_last else math.ceil(n / batch_size)
     patience = estimator.n_iter_no_change
     if _is_auto(patience):
         automatic = schedule is not components.schedule
-        patience = automatic_patience(automatic and isinstance(schedule, InvScaling), n_steps)
+        patience = automatic_patience(
+            automatic and isinstance(schedule, InvScaling), batches.n_steps_of_epoch
+        )
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule.for_training(),
         learning_rate=float(rate),
         batch_size=batch_size,
-        max_iter=max_iter,
-        n_steps=None if one_pass else max_iter * n_steps,
-        n_epochs=None if one_pass else max_iter,
+        max_iter=batches.n_epochs,
+        n_steps=None if one_pass else batches.n_steps,
+        n_epochs=None if one_pass else batches.n_epochs,
         # No pass of partial_fit is the last; validation rows, for which tol counts, may say so.
         tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(patience),
@@ -326,7 +374,7 @@ def _plan(
         early_stopping=early_stopping,
         keep_best=not components.loss.degenerate,
         verbose=bool(estimator.verbose),
-        drop_last=drop_last,
+        drop_last=batches.drop_last,
         limits=Limits(
             max_time=estimator.max_time,
             max_evals=estimator.max_evals,

@@ -23,7 +23,7 @@ from numba import njit, types
 from numba.core import caching
 from numba.core.ccallback import CFunc
 
-from skgd.compiled import activations, layout, losses, moves, optimizers, steps, values
+from skgd.compiled import activations, column_sums, layout, losses, moves, optimizers, steps, values
 from skgd.compiled.activations import ACTIVATION_KERNELS
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.numbers import EXACT
@@ -151,6 +151,22 @@ def measurement() -> tuple[Callable[..., None], Callable[..., None]]:
     return _compiled(moves.run_forward, kinds), _compiled(moves.measure, kinds)
 
 
+@cache
+def sums(dtype: np.dtype) -> tuple[Callable[..., None], Callable[..., None]]:
+    """`column_sums.add_sums` and `column_sums.add_sparse_sums`, compiled for a dtype."""
+    number = numba.from_dtype(dtype)
+    kinds = {
+        "X": types.Array(number, 1, "C"),
+        "values": types.Array(number, 1, "C"),
+        "indices": types.int32[::1],
+        "indptr": types.int64[::1],
+        "lo": types.int64,
+        "hi": types.int64,
+    } | dict.fromkeys(("about", "weight", "first", "second"), types.float64[::1])
+    kernels = column_sums.add_sums, column_sums.add_sparse_sums
+    return _compiled(kernels[0], kinds), _compiled(kernels[1], kinds)
+
+
 def _compiled(function: Any, kinds: dict[str, Any]) -> Callable[..., Any]:
     """Compile a function for arguments of the types that go by their names."""
     dispatcher: Any = njit(nogil=True, **EXACT)(function.py_func)
@@ -230,7 +246,8 @@ def compile_all() -> int:
         for name in OPTIMIZER_KERNELS:
             optimizer_kernel(name, dtype)
         driver(dtype)
+        sums(dtype)
     for name in VALUE_KERNELS:
         value_kernel(name)
     tables = len(LOSS_KERNELS) + 2 * len(ACTIVATION_KERNELS) + len(OPTIMIZER_KERNELS)
-    return len(DTYPES) * (tables + 1) + len(VALUE_KERNELS) + len(measurement())
+    return len(DTYPES) * (tables + 1 + len(sums(dtype))) + len(VALUE_KERNELS) + len(measurement())

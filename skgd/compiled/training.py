@@ -332,13 +332,13 @@ def _rows(data: Batch, order: np.ndarray, n: int, batch_size: int) -> layout.Row
     X, none = data.X, np.empty(0, data.X.dtype)
     is_sparse = sparse.issparse(X)
     return layout.Rows(
-        X=none if is_sparse else _flat(X),
-        values=_flat(X.data) if is_sparse else none,
-        indices=_flat(X.indices) if is_sparse else np.empty(0, np.int32),
+        X=none if is_sparse else flat(X),
+        values=flat(X.data) if is_sparse else none,
+        indices=flat(X.indices) if is_sparse else np.empty(0, np.int32),
         indptr=X.indptr.astype(np.int64) if is_sparse else np.empty(0, np.int64),
         is_sparse=int(is_sparse),
-        y=_flat(data.y),
-        weight=none if data.weight is None else _flat(data.weight),
+        y=flat(data.y),
+        weight=none if data.weight is None else flat(data.weight),
         order=order,
         n=n,
         batch_size=batch_size,
@@ -419,10 +419,10 @@ def _as_one_array(state: dict[str, Any], u: np.ndarray) -> np.ndarray:
     return memory.reshape(-1)
 
 
-def _flat(array: np.ndarray) -> np.ndarray:
+def flat(array: np.ndarray) -> np.ndarray:
     """One-dimensional view, which counts as writable: compiled code has one signature only."""
-    flat = array.reshape(-1)
-    if flat.flags.writeable or not flat.size:
-        return flat if flat.size else np.empty(0, array.dtype)
-    buffer = (ctypes.c_char * flat.nbytes).from_address(flat.ctypes.data)
-    return np.frombuffer(memoryview(buffer), dtype=flat.dtype)
+    view = array.reshape(-1)
+    if view.flags.writeable or not view.size:
+        return view if view.size else np.empty(0, array.dtype)
+    buffer = (ctypes.c_char * view.nbytes).from_address(view.ctypes.data)
+    return np.frombuffer(memoryview(buffer), dtype=view.dtype)
