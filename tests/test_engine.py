@@ -108,30 +108,6 @@ def test_context_is_of_its_thread_alone():
         assert pool.submit(engine.wanted).result() == "auto"
 
 
-@pytest.mark.parametrize("wrong", ["fast", "Numba", ""])
-def test_wrong_names(wrong):
-    with pytest.raises(ValueError, match=r"engine takes one of auto, numpy, numba"):
-        set_config(engine=wrong)
-    with pytest.raises(ValueError, match="engine takes one of"), config_context(engine=wrong):
-        pass
-    assert engine.wanted() == "auto"
-
-
-def test_without_numba(monkeypatch):
-    monkeypatch.setattr(engine, "find_spec", lambda name: None)
-    for choose in (set_config, lambda engine: config_context(engine).__enter__()):
-        with pytest.raises(ImportError, match=r"numba.*pip install \"skgd\[fast\]\""):
-            choose(engine="numba")
-    with pytest.raises(ImportError, match="not installed"):
-        skgd.compile_kernels()
-    monkeypatch.setenv("SKGD_ENGINE", "numba")
-    with pytest.raises(ImportError, match="SKGD_ENGINE"):
-        engine_of()
-    monkeypatch.setenv("SKGD_ENGINE", "auto")
-    monkeypatch.setattr(engine, "_WORTH_LOADING", 0.0)
-    assert engine_of() == "numpy"
-
-
 class MyError(SquaredError):
     pass
 
@@ -414,17 +390,6 @@ def python(code, path=PACKAGE.parent, expect=0, **options):
     )  # fmt: skip
     assert done.returncode == expect, done.stderr
     return done.stdout.split()
-
-
-def test_import_is_light():
-    code = """
-        import sklearn.model_selection, sys
-        before = set(sys.modules)  # scikit-learn may load pandas where it is there
-        import skgd
-        skgd.GDRegressor(max_iter=2, tol=None).fit([[0.0], [1.0]], [0.0, 1.0])
-        print(*({"numba", "llvmlite", "matplotlib", "pandas"} & (set(sys.modules) - before)))
-    """
-    assert python(code) == []
 
 
 FIT = """
