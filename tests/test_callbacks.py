@@ -17,7 +17,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -330,6 +330,47 @@ def test_print_log_shows_the_history(capsys):
     assert_allclose(shown[:, 1], np.array(model.loss_curve_)[[0, 1, 3, 5]], rtol=1e-5)
     assert_allclose(shown[:, 2], np.array(model.validation_loss_curve_)[[0, 1, 3, 5]], rtol=1e-5)
     assert len({len(row) for row in [head, *rows]}) == 1  # columns stand under each other
+
+
+def tables(lines):
+    """Lines above the tables, each with the loss of its table's last row."""
+    heads = [i for i, line in enumerate(lines) if line.split()[:2] == ["epoch", "loss"]]
+    ends = [*(i - 1 for i in heads[1:]), len(lines)]
+    return [(lines[i - 1], lines[end - 1].split()[1]) for i, end in zip(heads, ends, strict=True)]
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_print_log_names_the_trainings_of_a_search(piped):
+    """Evaluation c * n_splits + s is candidate c on split s: its loss is that of such a fit."""
+    lines, grid = [], [0.1, 1.0]
+    learner = made(GDClassifier(), max_iter=2)
+    model, name = clone(learner).set_callbacks(PrintLog(sink=lines.append)), "alpha"
+    if piped:
+        model, name = make_pipeline("passthrough", model), "gdclassifier__alpha"
+    cv = StratifiedKFold(3)
+    search = GridSearchCV(model, {name: grid}, cv=cv, scoring="accuracy").fit(X, y)
+    step = ", fit-final-estimator #1" if piped else ""
+    expected = []
+    for c, alpha in enumerate(grid):
+        for s, (train, _) in enumerate(cv.split(X, y)):
+            fitted = clone(learner).set_params(alpha=alpha).fit(X[train], y[train])
+            task = f"GridSearchCV, search #0, candidate-split-evaluation #{3 * c + s}{step}: "
+            expected.append((task + " ".join(repr(fitted).split()), f"{fitted.loss_:.6g}"))
+    fitted = clone(learner).set_params(alpha=search.best_params_[name]).fit(X, y)
+    task = f"GridSearchCV, refit-with-best-params #1{step}: "
+    expected.append((task + " ".join(repr(fitted).split()), f"{fitted.loss_:.6g}"))
+    assert tables(lines) == expected
+
+
+def test_print_log_in_a_pipeline_and_where_no_task_is_told():
+    lines = []
+    model = made(GDClassifier(), max_iter=2).set_callbacks(PrintLog(sink=lines.append))
+    make_pipeline(StandardScaler(), model).fit(X, y)
+    assert lines[0].startswith("Pipeline, fit-final-estimator #1: GDClassifier(max_iter=2, ")
+    assert len(lines) == 4
+    lines.clear()
+    cross_validate(model, X, y, cv=2)
+    assert [line.split()[0] for line in lines] == ["epoch", "1", "2"] * 2
 
 
 @pytest.mark.parametrize("model", MODELS[2:], ids=lambda model: type(model).__name__)
