@@ -519,6 +519,41 @@ def test_kernels_are_kept_for_the_user_where_the_package_cannot_be_written(elsew
 
 
 @pytest.mark.slow
+def test_kernels_are_kept_in_the_directory_that_is_given(elsewhere):
+    """It may be read-only once it holds them; the package, writable here, gets none."""
+    expected, given = fit_here(), elsewhere / "given"
+    copy = shutil.copytree(
+        PACKAGE, elsewhere / "skgd", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    environment = nowhere(elsewhere) | {"NUMBA_CACHE_DIR": str(given)}
+    found, hits = python(FEW, elsewhere, env=environment)
+    assert (found, hits) == (expected, "0")
+    kept = {path.name.split("-")[0] for path in given.rglob("*.nbi")}
+    assert {"steps.take_part", "losses.squared_error"} <= kept
+    for path in [given, *given.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    found, hits = python(FEW, elsewhere, env=environment, **unprivileged(given))
+    assert found == expected and int(hits) >= 3
+    assert not list(copy.rglob("*.nbi"))
+
+
+def test_the_directory_that_is_given_goes_first(tmp_path, monkeypatch):
+    from numba import config
+
+    from skgd.compiled import compiler, steps
+
+    def place():
+        return Path(compiler._cache_of(steps.take_part.py_func).cache_path)
+
+    beside = place()
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "given"))
+    assert place().parent == tmp_path / "given"
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "file"))  # where nothing can be kept
+    assert place() == beside
+
+
+@pytest.mark.slow
 def test_nothing_can_be_written(elsewhere):
     options = unprivileged(read_only_copy(elsewhere, with_cache=False))
     found, hits = python(FEW, elsewhere, env=nowhere(elsewhere), **options)
