@@ -532,11 +532,26 @@ def test_checkpoint_of_another_training_is_refused(tmp_path):
         made(GDClassifier(), random_state=1).set_callbacks(again).fit(X, y)
     with pytest.raises(ValueError, match="has done 6 epochs, and max_iter=5"):
         made(GDClassifier(), max_iter=5).set_callbacks(again).fit(X, y)
-    with pytest.raises(ValueError, match="lbfgs"):
-        made(GDClassifier(), optimizer="lbfgs").set_callbacks(
-            Checkpoint(tmp_path / "l", every=1)).fit(X, y).set_callbacks(
-            Checkpoint(tmp_path / "l", resume=True)).fit(X, y)  # fmt: skip
     assert path.read_bytes() == kept
+
+
+@every_model
+def test_lbfgs_cannot_go_on_but_begins_anew_where_it_was_stopped(model, tmp_path):
+    path, record = tmp_path / "run.ckpt", RecordPath()
+    model = made(model, optimizer="lbfgs")
+    stopped = clone(model).set_callbacks(Checkpoint(path), Spy(stop_after=3)).fit(X, y)
+    kept = path.read_bytes()
+    again = clone(model).set_callbacks(Checkpoint(path, resume=True))
+    with pytest.raises(
+        ValueError, match=r"lbfgs.* cannot go on .*Checkpoint.load.*warm_start=True"
+    ):
+        again.fit(X, y)
+    assert not hasattr(again, "n_iter_") and path.read_bytes() == kept
+    loaded = Checkpoint.load(path)
+    assert_array_equal(loaded.parameters_, stopped.parameters_)
+    loaded.set_params(warm_start=True).set_callbacks(record).fit(X, y)
+    assert_allclose(record.path_[0], stopped.parameters_, rtol=1e-12)
+    assert loaded.loss_ < stopped.loss_
 
 
 VAL = {"X_val": X[1::5], "y_val": y[1::5], "sample_weight_val": np.linspace(1, 2, 30)}
