@@ -20,6 +20,7 @@ from sklearn.utils import check_random_state
 
 from skgd._base import GradientLearner
 from skgd._component import check_choice, check_number, resolve
+from skgd._pipelines import learner_of, rows_seen
 from skgd._threads import one_blas_thread
 from skgd.coordinates import column_statistics
 from skgd.differences import STENCILS, bend_along
@@ -58,11 +59,12 @@ def check_gradient(
     Parameters
     ----------
     estimator_or_fun : estimator, objective or callable
-        One of the four estimators; what its method `objective` returns; or a function
-        ``fun(x) -> number``.
+        One of the four estimators, or a Pipeline or search with one at its end; what its method
+        `objective` returns; or a function ``fun(x) -> number``.
     X : array-like
-        For an estimator, the rows. For a function, the point x, of any shape. For an objective,
-        the point theta; None is its `x0`.
+        For an estimator, the rows: those of a Pipeline go through its first steps, as it was
+        fitted with; where it was not, through clones fitted on X and y. For a function, the point
+        x, of any shape. For an objective, the point theta; None is its `x0`.
     y : array-like of shape (n_samples, ...), default=None
         For an estimator, as for `fit`.
     sources : iterable of {"analytic", "backprop", "numeric"} or GradientSource
@@ -189,14 +191,17 @@ class _Problem:
 
 def _as_problem(what: Any, X: Any, seed: int, **given: Any) -> _Problem:
     make: Callable[..., _Problem]
-    if isinstance(what, GradientLearner):
+    if isinstance(learner_of(what), GradientLearner):
         make, takes = partial(_of_learner, seed=seed), ["y", "sample_weight", "theta"]
     elif isinstance(what, DataObjective):
         make, takes = partial(_of_objective, name="objective", where="the given point"), []
     elif callable(what) and not isinstance(what, type):
         make, takes = _of_function, ["jac"]
     else:
-        raise TypeError(f"Give one of the four estimators, its objective or fun(x); got {what!r}.")
+        raise TypeError(
+            "Give one of the four estimators, a Pipeline that ends in one, its objective or "
+            f"fun(x); got {what!r}."
+        )
     for name, value in given.items():
         if value is not None and name not in takes:
             raise TypeError(f"{name} has no meaning for {what!r}: leave it out.")
@@ -206,14 +211,15 @@ def _as_problem(what: Any, X: Any, seed: int, **given: Any) -> _Problem:
 def _of_learner(what: Any, X: Any, y: Any, sample_weight: Any, theta: Any, seed: int) -> _Problem:
     if X is None or y is None:
         raise TypeError("check_gradient(estimator, X, y) needs X and y, as fit does.")
-    ready = what.__sklearn_is_fitted__()
+    X, learner = rows_seen(what, X, y), learner_of(what)
+    name, ready = type(learner).__name__, learner.__sklearn_is_fitted__()
     # The start must not differ from call to call: a clone gets a seed.
-    learner = what if ready else clone(what).set_params(random_state=seed)
+    learner = learner if ready else clone(learner).set_params(random_state=seed)
     objective = learner.objective(X, y, sample_weight)
     where = "the given theta" if theta is not None else "the present parameters"
     if theta is None and not ready:
         theta, where = _near_start(objective, seed), "a random point near the start"
-    return _of_objective(objective, theta, type(what).__name__, where)
+    return _of_objective(objective, theta, name, where)
 
 
 def _near_start(objective: DataObjective, seed: int) -> np.ndarray:

@@ -8,6 +8,7 @@ import math
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 import scipy.special as sc
@@ -900,7 +901,6 @@ def test_accumulation_by_augmented_assignment_rebinds():
 
 
 def test_data_frames_meet_traced_values():
-    pd = pytest.importorskip("pandas")
     y = pd.Series([1.0, 2.0, 3.0])
     np.testing.assert_allclose(grad(lambda t: np.mean((y - t) ** 2))(np.zeros(3)), -2.0 * y / 3.0)
     np.testing.assert_allclose(grad(lambda t: np.sum(t * y))(np.zeros(3)), y)
@@ -911,7 +911,6 @@ INTEGERS = [3, 1, 2]
 
 @pytest.mark.parametrize("kind", ["list", "tuple", "array", "float32", "Series"])
 def test_other_arrays_meet_traced_values(kind):
-    pd = pytest.importorskip("pandas")
     y = {
         "list": INTEGERS,
         "tuple": tuple(INTEGERS),

@@ -17,7 +17,7 @@ from sklearn.callback import ProgressBar, ScoringMonitor
 from sklearn.datasets import load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import accuracy_score
-from sklearn.model_selection import GridSearchCV, cross_validate
+from sklearn.model_selection import GridSearchCV, StratifiedKFold, cross_validate
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -332,6 +332,47 @@ def test_print_log_shows_the_history(capsys):
     assert len({len(row) for row in [head, *rows]}) == 1  # columns stand under each other
 
 
+def tables(lines):
+    """Lines above the tables, each with the loss of its table's last row."""
+    heads = [i for i, line in enumerate(lines) if line.split()[:2] == ["epoch", "loss"]]
+    ends = [*(i - 1 for i in heads[1:]), len(lines)]
+    return [(lines[i - 1], lines[end - 1].split()[1]) for i, end in zip(heads, ends, strict=True)]
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_print_log_names_the_trainings_of_a_search(piped):
+    """Evaluation c * n_splits + s is candidate c on split s: its loss is that of such a fit."""
+    lines, grid = [], [0.1, 1.0]
+    learner = made(GDClassifier(), max_iter=2)
+    model, name = clone(learner).set_callbacks(PrintLog(sink=lines.append)), "alpha"
+    if piped:
+        model, name = make_pipeline("passthrough", model), "gdclassifier__alpha"
+    cv = StratifiedKFold(3)
+    search = GridSearchCV(model, {name: grid}, cv=cv, scoring="accuracy").fit(X, y)
+    step = ", fit-final-estimator #1" if piped else ""
+    expected = []
+    for c, alpha in enumerate(grid):
+        for s, (train, _) in enumerate(cv.split(X, y)):
+            fitted = clone(learner).set_params(alpha=alpha).fit(X[train], y[train])
+            task = f"GridSearchCV, search #0, candidate-split-evaluation #{3 * c + s}{step}: "
+            expected.append((task + " ".join(repr(fitted).split()), f"{fitted.loss_:.6g}"))
+    fitted = clone(learner).set_params(alpha=search.best_params_[name]).fit(X, y)
+    task = f"GridSearchCV, refit-with-best-params #1{step}: "
+    expected.append((task + " ".join(repr(fitted).split()), f"{fitted.loss_:.6g}"))
+    assert tables(lines) == expected
+
+
+def test_print_log_in_a_pipeline_and_where_no_task_is_told():
+    lines = []
+    model = made(GDClassifier(), max_iter=2).set_callbacks(PrintLog(sink=lines.append))
+    make_pipeline(StandardScaler(), model).fit(X, y)
+    assert lines[0].startswith("Pipeline, fit-final-estimator #1: GDClassifier(max_iter=2, ")
+    assert len(lines) == 4
+    lines.clear()
+    cross_validate(model, X, y, cv=2)
+    assert [line.split()[0] for line in lines] == ["epoch", "1", "2"] * 2
+
+
 @pytest.mark.parametrize("model", MODELS[2:], ids=lambda model: type(model).__name__)
 def test_gradient_norms_are_those_of_each_layer(model):
     norms, record, bare = GradientNorms(), RecordPath(), clone(model)
@@ -491,11 +532,26 @@ def test_checkpoint_of_another_training_is_refused(tmp_path):
         made(GDClassifier(), random_state=1).set_callbacks(again).fit(X, y)
     with pytest.raises(ValueError, match="has done 6 epochs, and max_iter=5"):
         made(GDClassifier(), max_iter=5).set_callbacks(again).fit(X, y)
-    with pytest.raises(ValueError, match="lbfgs"):
-        made(GDClassifier(), optimizer="lbfgs").set_callbacks(
-            Checkpoint(tmp_path / "l", every=1)).fit(X, y).set_callbacks(
-            Checkpoint(tmp_path / "l", resume=True)).fit(X, y)  # fmt: skip
     assert path.read_bytes() == kept
+
+
+@every_model
+def test_lbfgs_cannot_go_on_but_begins_anew_where_it_was_stopped(model, tmp_path):
+    path, record = tmp_path / "run.ckpt", RecordPath()
+    model = made(model, optimizer="lbfgs")
+    stopped = clone(model).set_callbacks(Checkpoint(path), Spy(stop_after=3)).fit(X, y)
+    kept = path.read_bytes()
+    again = clone(model).set_callbacks(Checkpoint(path, resume=True))
+    with pytest.raises(
+        ValueError, match=r"lbfgs.* cannot go on .*Checkpoint.load.*warm_start=True"
+    ):
+        again.fit(X, y)
+    assert not hasattr(again, "n_iter_") and path.read_bytes() == kept
+    loaded = Checkpoint.load(path)
+    assert_array_equal(loaded.parameters_, stopped.parameters_)
+    loaded.set_params(warm_start=True).set_callbacks(record).fit(X, y)
+    assert_allclose(record.path_[0], stopped.parameters_, rtol=1e-12)
+    assert loaded.loss_ < stopped.loss_
 
 
 VAL = {"X_val": X[1::5], "y_val": y[1::5], "sample_weight_val": np.linspace(1, 2, 30)}

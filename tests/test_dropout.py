@@ -78,34 +78,67 @@ def test_masks_have_the_dtype_of_the_rows_and_are_the_same(dtype):
 # ---------------------------------------------------------------------------------- the gradient
 
 
-@both_networks
-@pytest.mark.parametrize("activation", ["tanh", "relu", "selu", "gelu"])
-def test_gradient_of_the_thinned_network_as_in_torch(estimator, activation):
-    torch = pytest.importorskip("torch")
-    inner = {"tanh": torch.tanh, "relu": torch.relu, "selu": torch.selu}
-    function = inner.get(activation, torch.nn.functional.gelu)
-    objective, batch, theta = thinned(estimator, (0.3, 0.6), activation=activation, alpha=0.1)
-    layers = [
-        tuple(torch.from_numpy(a.copy()).requires_grad_() for a in pair)
-        for pair in objective.model.layers(theta)
-    ]
-    a = torch.from_numpy(batch.X)
-    for (W, b), mask in zip(layers[:-1], batch.masks, strict=True):
-        a = function(a @ W + b) * torch.from_numpy(mask)
-    raw, y = a @ layers[-1][0] + layers[-1][1], torch.from_numpy(batch.y)
-    if estimator is MLPBackpropClassifier:
-        value = torch.nn.functional.cross_entropy(raw, y)
-    else:
-        value = 0.5 * torch.nn.functional.mse_loss(raw[:, 0], y)
-    value = value + 0.05 * sum((W**2).sum() for W, _ in layers)
-    value.backward()
-    expected = np.concatenate([a.grad.numpy().ravel() for pair in zip(*layers, strict=True)
-                               for a in pair])  # fmt: skip
-    for name in ("analytic", "backprop"):
-        gradient = np.empty_like(theta)
-        found = GRADIENTS[name]().bind(objective, np.float64)(theta, batch, gradient)
-        assert_allclose(found, value.item(), rtol=1e-12)
-        assert_allclose(gradient, expected, rtol=1e-9, atol=1e-12)
+# Printed by torch 2.14.1, in float64. Networks of 2 inputs, 2 + 1 hidden and 1 or 3 output units,
+# theta = cos(4 k) for k = 0, 1, ...: first all weights W, then all biases b.
+#     a = f(X @ W[0] + b[0]) * masks[0]  # f is torch.tanh, relu, selu or nn.functional.gelu
+#     raw = f(a @ W[1] + b[1]) * masks[1] @ W[2] + b[2]
+#     J = 0.5 * mse_loss(raw[:, 0], y)  # of the classifier: cross_entropy(raw, y)
+#     J = J + 0.05 * sum((w**2).sum() for w in W)
+#     J.backward()
+#     J.item(), theta.grad
+THINNED_X = np.array([[1.0, -0.5], [0.3, 2.0], [-1.2, 0.4]])
+THINNED_Y = {"regressor": np.array([1.0, -2.0, 0.5]), "classifier": np.array([0, 2, 1])}
+MASKS = np.array([[2.0, 0.0], [2.0, 2.0], [0.0, 2.0]]), np.array([[0.0], [4.0], [4.0]])
+# fmt: off
+THINNED_BY_TORCH = [
+    ("regressor", "tanh", 2.1193307662984884, [0.07426171768299158, -0.05904627425961599,
+     -0.1861385521609175, 0.08866661287671478, -0.2432670474739323, 0.09802939622216755,
+     3.749469925704306, -0.08579427439002807, -0.0014631408799976146, 0.02767684985241907,
+     0.3740239365997644]),
+    ("regressor", "relu", 4.061417464979153, [0.1, -0.1986429000426121, -0.014550003380861355,
+     4.332691123139975, -0.09576594803233847, 14.381562301105863, 12.872996447112548, 0.0,
+     2.6133747030278136, 3.202021048676797, 1.3315413421496893]),
+    ("regressor", "selu", 12.680136844344277, [-1.831680376270639, 0.23560077105376453,
+     -12.892419178518457, 8.92022962160517, -10.82027223227079, 28.190949205209208,
+     49.55380097656329, -6.438934587568798, 5.068342113322888, 5.910296673412702,
+     2.759639815227543]),
+    ("regressor", "gelu", 4.606769018239936, [0.2190367706426285, -0.0467447712325265,
+     0.7790284675699953, 5.317299326031737, -1.0385998979895623, 16.028321786974196,
+     14.764711460552318, 0.3967892354754283, 3.103007757885554, 3.5892075361773794,
+     1.3890288221650384]),
+    ("classifier", "tanh", 3.3686251318495697, [0.1015739006702214, -0.5154582770423246,
+     -0.00405733224605204, 0.2318414526554014, -0.09510806383666742, 0.5149783188528161,
+     0.15896458399400548, -1.2596404878034053, 1.1302555539623933, 0.0052463355674046575,
+     0.37354537662808324, 0.5582040934669439, -0.25402155675891086, -0.25694191795667376,
+     0.5109634747155846]),
+    ("classifier", "relu", 4.54034279184067, [0.1, -2.401244934598791, -0.014550003380861355,
+     0.8496582583859714, -0.09576594803233847, 2.196437419206036, 0.11650739729489534,
+     -1.924459605327365, 1.8375318581854638, 0.0, 1.9386183372178456, 2.375280021625085,
+     -0.2736788640434811, -0.25727942968201684, 0.5309582937254979]),
+    ("classifier", "selu", 4.750505794744309, [0.10316585677677279, -2.6447641356751856,
+     0.006555708464290513, 0.937828693398066, -0.09437387414882381, 2.430352036474974,
+     0.09942400752760361, -2.043547997678, 1.9737036403033912, 0.010552855922575934,
+     2.1457161047735496, 2.502163128016779, -0.2774081193744717, -0.25728304527958856,
+     0.5346911646540603]),
+    ("classifier", "gelu", 3.940380094559424, [0.10246075773661044, -2.260796805788819,
+     0.0018550481965415623, 0.7975641663681937, -0.0946285935190218, 1.6668833466530153,
+     0.1297579716026345, -1.587648906488207, 1.487470585038566, 0.008202525788701459,
+     1.818436533994583, 2.6576576625638904, -0.2688640591730864, -0.25724714282555405,
+     0.5261112019986405]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("task", "activation", "value", "gradient"), THINNED_BY_TORCH)
+@pytest.mark.parametrize("source", ["analytic", "backprop"])
+def test_gradient_of_the_thinned_network_as_in_torch(task, activation, value, gradient, source):
+    estimator = {"regressor": MLPBackpropRegressor, "classifier": MLPBackpropClassifier}[task]
+    model = estimator((2, 1), activation, alpha=0.1)
+    J = model.objective(THINNED_X, THINNED_Y[task])
+    theta, found = np.cos(4.0 * np.arange(J.x0.size)), np.empty(J.x0.size)
+    bound = GRADIENTS[source]().bind(J._objective, np.float64)
+    assert_allclose(bound(theta, J._batch._replace(masks=MASKS), found), value, rtol=1e-13)
+    assert_allclose(found, gradient, rtol=1e-11, atol=1e-14)
 
 
 @both_networks

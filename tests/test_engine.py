@@ -108,30 +108,6 @@ def test_context_is_of_its_thread_alone():
         assert pool.submit(engine.wanted).result() == "auto"
 
 
-@pytest.mark.parametrize("wrong", ["fast", "Numba", ""])
-def test_wrong_names(wrong):
-    with pytest.raises(ValueError, match=r"engine takes one of auto, numpy, numba"):
-        set_config(engine=wrong)
-    with pytest.raises(ValueError, match="engine takes one of"), config_context(engine=wrong):
-        pass
-    assert engine.wanted() == "auto"
-
-
-def test_without_numba(monkeypatch):
-    monkeypatch.setattr(engine, "find_spec", lambda name: None)
-    for choose in (set_config, lambda engine: config_context(engine).__enter__()):
-        with pytest.raises(ImportError, match=r"numba.*pip install \"skgd\[fast\]\""):
-            choose(engine="numba")
-    with pytest.raises(ImportError, match="not installed"):
-        skgd.compile_kernels()
-    monkeypatch.setenv("SKGD_ENGINE", "numba")
-    with pytest.raises(ImportError, match="SKGD_ENGINE"):
-        engine_of()
-    monkeypatch.setenv("SKGD_ENGINE", "auto")
-    monkeypatch.setattr(engine, "_WORTH_LOADING", 0.0)
-    assert engine_of() == "numpy"
-
-
 class MyError(SquaredError):
     pass
 
@@ -416,17 +392,6 @@ def python(code, path=PACKAGE.parent, expect=0, **options):
     return done.stdout.split()
 
 
-def test_import_is_light():
-    code = """
-        import sklearn.model_selection, sys
-        before = set(sys.modules)  # scikit-learn may load pandas where it is there
-        import skgd
-        skgd.GDRegressor(max_iter=2, tol=None).fit([[0.0], [1.0]], [0.0, 1.0])
-        print(*({"numba", "llvmlite", "matplotlib", "pandas"} & (set(sys.modules) - before)))
-    """
-    assert python(code) == []
-
-
 FIT = """
     import numpy as np, skgd, sys
     X = np.random.default_rng(0).normal(size=(40_000, 30))
@@ -551,6 +516,41 @@ def test_kernels_are_kept_for_the_user_where_the_package_cannot_be_written(elsew
     for at_least in (0, 3):
         found, hits = python(FEW, elsewhere, env=environment, **options)
         assert found == fit_here() and int(hits) >= at_least
+
+
+@pytest.mark.slow
+def test_kernels_are_kept_in_the_directory_that_is_given(elsewhere):
+    """It may be read-only once it holds them; the package, writable here, gets none."""
+    expected, given = fit_here(), elsewhere / "given"
+    copy = shutil.copytree(
+        PACKAGE, elsewhere / "skgd", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    environment = nowhere(elsewhere) | {"NUMBA_CACHE_DIR": str(given)}
+    found, hits = python(FEW, elsewhere, env=environment)
+    assert (found, hits) == (expected, "0")
+    kept = {path.name.split("-")[0] for path in given.rglob("*.nbi")}
+    assert {"steps.take_part", "losses.squared_error"} <= kept
+    for path in [given, *given.rglob("*")]:
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    found, hits = python(FEW, elsewhere, env=environment, **unprivileged(given))
+    assert found == expected and int(hits) >= 3
+    assert not list(copy.rglob("*.nbi"))
+
+
+def test_the_directory_that_is_given_goes_first(tmp_path, monkeypatch):
+    from numba import config
+
+    from skgd.compiled import compiler, steps
+
+    def place():
+        return Path(compiler._cache_of(steps.take_part.py_func).cache_path)
+
+    beside = place()
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "given"))
+    assert place().parent == tmp_path / "given"
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "file"))  # where nothing can be kept
+    assert place() == beside
 
 
 @pytest.mark.slow

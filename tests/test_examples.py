@@ -228,7 +228,6 @@ def test_shared_fields_see_the_same_everywhere(n_detectors):
 
 @pytest.mark.parametrize("gap", [0.1, 0.5])
 def test_labels_of_the_picture_keep_their_distance(gap):
-    pytest.importorskip("matplotlib")
     compare = module("compare_learners.py")
     heights = [0.0, 0.01, -2.0, 0.01, 0.02]
     placed = compare.spread_labels(heights, gap)

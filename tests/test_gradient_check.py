@@ -12,6 +12,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from scipy import sparse
 from scipy.optimize import rosen_der
 from sklearn.datasets import load_breast_cancer, load_diabetes
+from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd._derivatives import DERIVATIVES
@@ -133,6 +138,45 @@ def test_the_estimator_does_not_change(estimator, state, directions):
         assert_allclose(report.value, model.loss_and_gradient(X, y, weight)[0], rtol=1e-12)
         gradient = model.loss_and_gradient(X, y, weight)[1]
         assert_allclose(report.gradients["analytic"], gradient, rtol=1e-9)
+
+
+def scaled(X, like):
+    return (X - like.mean(axis=0)) / like.std(axis=0)
+
+
+@pytest.mark.parametrize("state", ["new", "fitted", "searched"])
+def test_the_last_step_of_a_pipeline_is_checked(state):
+    """Its rows went through the steps before it: as they were fitted, else fitted on these rows."""
+    X, y, weight = data(GDRegressor)
+    others = 3.0 * X[:20] + 1.0
+    model = make_pipeline(StandardScaler(), small(GDRegressor, max_iter=5, tol=None))
+    if state == "searched":
+        model = GridSearchCV(model, {"gdregressor__alpha": [0.1]}, cv=2)
+    if state != "new":
+        model.fit(others, y[:20])
+    before = pickle.dumps(model)
+    report = check_gradient(model, X, y, sample_weight=weight)
+    assert_agrees(report)
+    assert pickle.dumps(model) == before
+    assert str(report).startswith("check_gradient(GDRegressor), 5 parameters, 30 rows, at ")
+    if state == "new":
+        same = check_gradient(model[-1], scaled(X, X), y, sample_weight=weight)
+        assert_allclose(report.gradients["analytic"], same.gradients["analytic"], rtol=1e-9)
+    else:
+        learner = (model.best_estimator_ if state == "searched" else model)[-1]
+        Z = np.column_stack([scaled(X, others), np.ones(30)])
+        residual = Z @ learner.parameters_ - y
+        expected = Z.T @ (weight * residual) / weight.sum() + 0.1 * np.append(learner.coef_, 0.0)
+        assert_allclose(report.gradients["analytic"], expected, rtol=1e-9)
+
+
+def test_pipelines_in_pipelines():
+    X, y, _ = data(GDClassifier)
+    inner = make_pipeline(PCA(2), small(GDClassifier))
+    report = check_gradient(make_pipeline(StandardScaler(), "passthrough", inner), X, y)
+    assert_agrees(report)
+    same = check_gradient(inner, scaled(X, X), y)
+    assert_allclose(report.gradients["numeric"], same.gradients["numeric"], rtol=1e-6)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -675,6 +719,8 @@ def test_wrong_sources(given, error, match):
         ((GDRegressor(),), {}, TypeError, "needs X and y"),
         ((GDRegressor, np.eye(2), [0, 1]), {}, TypeError, "four estimators"),
         (("x", [1.0]), {}, TypeError, "four estimators"),
+        ((make_pipeline(StandardScaler(), GDRegressor()),), {}, TypeError, "needs X and y"),
+        ((make_pipeline(StandardScaler(), Ridge()), np.eye(2), [0, 1]), {}, TypeError, "Pipeline"),
         ((rosen,), {}, TypeError, "needs x"),
         ((rosen, [1.0, 2.0], [1.0]), {}, TypeError, "y has no meaning"),
         ((rosen, [1.0, 2.0]), {"theta": [1.0]}, TypeError, "theta has no meaning"),

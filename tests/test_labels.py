@@ -3,6 +3,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from scipy.special import expit
@@ -111,8 +112,7 @@ def test_any_form_of_indicators(cls):
     model = make(cls).fit(X, Y)
     for form in (Y.tolist(), Y.astype(float), Y.astype(bool), sparse.csr_matrix(Y)):
         assert np.array_equal(clone(model).fit(X, form).parameters_, model.parameters_)
-    frame = pytest.importorskip("pandas").DataFrame(Y)
-    assert np.array_equal(clone(model).fit(X, frame).parameters_, model.parameters_)
+    assert np.array_equal(clone(model).fit(X, pd.DataFrame(Y)).parameters_, model.parameters_)
 
 
 @each_classifier

@@ -16,6 +16,7 @@ from sklearn.linear_model import LogisticRegression, SGDClassifier
 
 from skgd import GDClassifier
 from skgd._component import resolve
+from skgd.autodiff import value_and_grad
 from skgd.losses import (
     LOSSES,
     EpsilonInsensitive,
@@ -85,8 +86,7 @@ def differences(loss, y, raw, h=1e-5):
 
 
 def by_graph(loss, y, raw):
-    autodiff = pytest.importorskip("skgd.autodiff")
-    return autodiff.value_and_grad(lambda r: np.sum(loss.value(y, r)))(raw)
+    return value_and_grad(lambda r: np.sum(loss.value(y, r)))(raw)
 
 
 # ---------------------------------------------------------------- the table and the protocol
@@ -146,20 +146,46 @@ def test_every_setting_is_checked(row):
     row().check()
 
 
-@pytest.mark.parametrize("share", [0.0, 0.1, 0.6])
-@pytest.mark.parametrize("columns", [None, 2, 4])
-def test_label_smoothing_as_in_torch(share, columns):
-    torch = pytest.importorskip("torch")
-    loss = LogLoss(label_smoothing=share)
-    y, raw = make(loss, columns)
-    traced = torch.from_numpy(raw.copy()).requires_grad_()
-    # One raw output is that of class 1 against 0.
-    logits = traced if columns else torch.stack([torch.zeros_like(traced), traced], dim=1)
-    labels = torch.from_numpy(y.argmax(axis=1) if columns else y.astype(int))
-    peer = torch.nn.CrossEntropyLoss(label_smoothing=share, reduction="none")(logits, labels)
-    peer.sum().backward()
-    np.testing.assert_allclose(loss.value(y, raw), peer.detach().numpy(), rtol=1e-12)
-    np.testing.assert_allclose(loss.gradient(y, raw), traced.grad.numpy(), rtol=1e-10, atol=1e-14)
+# Printed by torch 2.14.1, in float64, at raw = SMOOTHED_AT[:, :columns]:
+#     loss = torch.nn.CrossEntropyLoss(label_smoothing=share, reduction="none")(raw, labels)
+#     loss.sum().backward()
+#     loss, raw.grad
+# One raw output is that of class 1 against 0: there raw = torch.stack([0 * raw, raw], dim=1).
+SMOOTHED_AT = np.array([[0.5, -1.0, 2.0, 0.0], [-0.3, 1.5, 0.7, -2.0]])
+SMOOTHED_LABELS = {None: np.array([1.0, 0.0]), 2: np.eye(2)[[1, 0]], 4: np.eye(4)[[2, 3]]}
+# fmt: off
+SMOOTHED_BY_TORCH = [
+    (None, 0.0, [0.4740769841801067, 0.554355244468527], [-0.3775406687981454,
+     0.4255574831883411]),
+    (None, 0.1, [0.4990769841801067, 0.569355244468527], [-0.3275406687981455,
+     0.3755574831883411]),
+    (None, 0.6, [0.6240769841801067, 0.644355244468527], [-0.07754066879814536,
+     0.1255574831883411]),
+    (2, 0.0, [1.7014132779827524, 1.952977610526074], [[0.8175744761936437, -0.8175744761936437],
+     [-0.8581489350995122, 0.8581489350995123]]),
+    (2, 0.1, [1.6264132779827525, 1.862977610526074], [[0.7675744761936436, -0.7675744761936437],
+     [-0.8081489350995122, 0.8081489350995122]]),
+    (2, 0.6, [1.2514132779827525, 1.412977610526074], [[0.5175744761936436, -0.5175744761936436],
+     [-0.5581489350995121, 0.5581489350995124]]),
+    (4, 0.0, [0.342349582389822, 3.9976341389146133], [[0.15844470951497974, 0.03535379340874887,
+     -0.2899000771138257, 0.09610157419009721], [0.10049632303038936, 0.6079673258036195,
+     0.2731773287204577, -0.9816409775544664]]),
+    (4, 0.1, [0.504849582389822, 3.8001341389146135], [[0.13344470951497975, 0.010353793408748868,
+     -0.21490007711382575, 0.07110157419009722], [0.07549632303038936, 0.5829673258036194,
+     0.2481773287204577, -0.9066409775544665]]),
+    (4, 0.6, [1.317349582389822, 2.8126341389146132], [[0.008444709514979748, -0.11464620659125113,
+     0.16009992288617425, -0.053898425809902784], [-0.04950367696961064, 0.45796732580361943,
+     0.1231773287204577, -0.5316409775544665]]),
+]
+# fmt: on
+
+
+@pytest.mark.parametrize(("columns", "share", "value", "gradient"), SMOOTHED_BY_TORCH)
+def test_label_smoothing_as_in_torch(columns, share, value, gradient):
+    loss, y = LogLoss(label_smoothing=share), SMOOTHED_LABELS[columns]
+    raw = SMOOTHED_AT[:, 0] if columns is None else SMOOTHED_AT[:, :columns]
+    np.testing.assert_allclose(loss.value(y, raw), value, rtol=1e-13)
+    np.testing.assert_allclose(loss.gradient(y, raw), gradient, rtol=1e-12)
 
 
 @pytest.mark.parametrize("columns", [None, 2, 5])

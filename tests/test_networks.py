@@ -4,6 +4,7 @@ import itertools
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import sparse
 from sklearn.base import clone
@@ -18,6 +19,7 @@ from skgd import (
     MLPBackpropClassifier,
     MLPBackpropRegressor,
     check_gradient,
+    config_context,
 )
 from skgd.activations import Activation, Logistic
 from skgd.gradients import Numeric
@@ -377,11 +379,10 @@ def test_direct_links_need_a_hidden_layer():
 
 @pytest.mark.parametrize("settings", [{"direct_links": True}, {"out_activation": "logistic"}])
 def test_engine_is_numpy(settings):
-    skgd = pytest.importorskip("skgd")
     pytest.importorskip("numba")
     X, Y = data()
     net = MLPBackpropRegressor((3,), "tanh", max_iter=1, tol=None, random_state=0, **settings)
-    with skgd.config_context(engine="numba"):
+    with config_context(engine="numba"):
         assert net.fit(X, Y).engine_ == "numpy"
 
 
@@ -600,9 +601,8 @@ def test_hidden_activations_by_hand():
 
 
 def test_transform_with_names():
-    pandas = pytest.importorskip("pandas")
     X, _ = data()
-    frame = pandas.DataFrame(X, columns=list("abcde"))
+    frame = pd.DataFrame(X, columns=list("abcde"))
     net = MLPBackpropClassifier((4, 3), max_iter=3, tol=None, random_state=0)
     found = net.set_output(transform="pandas").fit(frame, labels(2)).transform(frame)
     assert list(found) == [f"mlpbackpropclassifier{i}" for i in range(3)]

@@ -39,13 +39,15 @@ class Checkpoint(Callback):
         the order of the rows, the rate and the history, as if the training had never been
         stopped. The same settings and data (weights and validation rows, too) must be given;
         `max_iter`, and the other limits, may be higher. A training that was over by itself, such
-        as by `tol`, is not trained further.
+        as by `tol`, is not trained further. ``optimizer="lbfgs"`` cannot go on, as its memory is in
+        SciPy; it can begin anew where it was stopped:
+        ``Checkpoint.load(path).set_params(warm_start=True).fit(X, y)``.
 
     Raises
     ------
     ValueError
         In `fit` with ``resume=True``, if the file belongs to a training with other settings or
-        other data, has more epochs than `max_iter`, or is broken.
+        other data, has more epochs than `max_iter`, is one by "lbfgs", or is broken.
     TypeError
         In `fit`, before the training, if the estimator cannot be pickled.
 

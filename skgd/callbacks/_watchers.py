@@ -17,6 +17,12 @@ from skgd.callbacks._protocol import Callback, is_first_epoch, place_of
 class PrintLog(Callback):
     """Prints a table: a line for each epoch, with all that ``history_`` holds.
 
+    Inside a pipeline or a search a line above the table names the training: the tasks that lead to
+    it with their numbers, as `sklearn.callback.ProgressBar` shows them, and the estimator. They
+    count from 0, as ``cv_results_`` does: with 5 folds, evaluation #7 is that of candidate 1 on
+    split 2. A meta-estimator that takes no callbacks, such as `cross_validate` or
+    ``BaggingClassifier``, tells no such numbers: there each table stands without that line.
+
     Parameters
     ----------
     every : int, default=1
@@ -35,6 +41,14 @@ class PrintLog(Callback):
     ['epoch', 'loss', 'rate', 'gradient', 'seconds']
     >>> len(lines)
     4
+
+    >>> from sklearn.model_selection import GridSearchCV
+    >>> lines.clear()
+    >>> search = GridSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2, scoring="neg_mean_squared_error")
+    >>> _ = search.fit([[0.0], [1.0], [2.0], [3.0]], [0.0, 1.0, 2.0, 3.0])
+    >>> lines[5].split(": ")  # above the second of five tables
+    ['GridSearchCV, search #0, candidate-split-evaluation #1',
+     'GDRegressor(alpha=0.1, max_iter=3, tol=None)']
     """
 
     def __init__(self, every: int = 1, sink: Function[[str], Any] | None = None) -> None:
@@ -47,18 +61,36 @@ class PrintLog(Callback):
         if self.sink is not None and not callable(self.sink):
             raise TypeError(f"sink takes a function of one line, or None; got {self.sink!r}.")
 
+    def begin(self, estimator: Any, context: CallbackContext) -> dict[str, Any]:
+        """Make the state of one training."""
+        return {"begun": False, "heading": _heading(estimator, context)}
+
     def after_epoch(
         self, state: dict[str, Any], model: Any, X: Any, y: Any, metadata: dict[str, Any]
     ) -> bool:
         """Print the epoch's line."""
         sink = print if self.sink is None else self.sink
         epoch = {name: values[-1] for name, values in model.history_.items()}
-        if not state:
+        if not state["begun"]:
+            if state["heading"]:
+                sink(state["heading"])
             sink(table_head(epoch))
-        if not state or epoch["epoch"] % self.every == 0:
+        if not state["begun"] or epoch["epoch"] % self.every == 0:
             sink(table_row(epoch))
         state["begun"] = True
         return False
+
+
+def _heading(estimator: Any, context: CallbackContext) -> str:
+    """Name a training inside others by the tasks that lead to it; "" for one by itself."""
+    tasks: list[str] = []
+    while context.parent is not None:
+        tasks.append(f"{context.source_task_name or context.task_name} #{context.task_id}")
+        context = context.parent
+    if not tasks:
+        return ""
+    settings = " ".join(repr(estimator).split())  # one line
+    return f"{', '.join([context.estimator_name, *reversed(tasks)])}: {settings}"
 
 
 class RecordPath(Callback):

@@ -2,9 +2,10 @@
 
 Each kernel is compiled by itself, for one dtype, and called by its address: what there is to
 compile adds up over the tables, it does not multiply (a training needs five kernels, whatever
-they are). The machine code is kept by numba's cache: beside the package if that can be written,
-else in the user's cache directory; what lies beside the package is also found where it cannot be
-written, as in an image that was prepared with `skgd.compile_kernels`.
+they are). The machine code is kept by numba's cache: below NUMBA_CACHE_DIR if that is set, else
+beside the package, and in the user's cache directory where neither can be written; what lies in one
+of the first two is also found where it cannot be written, as in an image that was prepared with
+`skgd.compile_kernels`.
 """
 
 from __future__ import annotations
@@ -40,25 +41,40 @@ def _stamp() -> str:
     return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
-class _Beside(caching.InTreeCacheLocator):
-    """The cache beside the package, which need not be writable where it holds what we look for."""
+def _usable(locator: Any, py_func: Any, py_file: str) -> Any:
+    """The locator, else None: its place must be writable, or hold what we look for."""
+    prefix = f"{Path(py_file).stem}.{py_func.__qualname__}-"
+    folder = Path(locator.get_cache_path())
+    held = folder.is_dir() and any(folder.glob(f"{prefix}*.nbi"))
+    if held and not os.access(folder, os.W_OK):
+        return locator
+    try:
+        locator.ensure_cache_path()
+    except OSError:
+        return None
+    return locator
+
+
+class _Given(caching.UserProvidedCacheLocator):
+    """The cache below NUMBA_CACHE_DIR, where that is set."""
 
     def get_source_stamp(self) -> str:
         return _stamp()
 
     @classmethod
     def from_function(cls, py_func: Any, py_file: str) -> Any:
-        self = cls(py_func, py_file)
-        prefix = f"{Path(py_file).stem}.{py_func.__qualname__}-"
-        folder = Path(self.get_cache_path())
-        held = folder.is_dir() and any(folder.glob(f"{prefix}*.nbi"))
-        if held and not os.access(folder, os.W_OK):
-            return self
-        try:
-            self.ensure_cache_path()
-        except OSError:
-            return None
-        return self
+        return _usable(cls(py_func, py_file), py_func, py_file) if numba.config.CACHE_DIR else None
+
+
+class _Beside(caching.InTreeCacheLocator):
+    """The cache beside the package."""
+
+    def get_source_stamp(self) -> str:
+        return _stamp()
+
+    @classmethod
+    def from_function(cls, py_func: Any, py_file: str) -> Any:
+        return _usable(cls(py_func, py_file), py_func, py_file)
 
 
 class _OfUser(caching.UserWideCacheLocator):
@@ -69,7 +85,7 @@ class _OfUser(caching.UserWideCacheLocator):
 
 
 class _Impl(caching.CompileResultCacheImpl):
-    _locator_classes: ClassVar = [_Beside, _OfUser]
+    _locator_classes: ClassVar = [_Given, _Beside, _OfUser]
 
 
 class _Cache(caching.FunctionCache):

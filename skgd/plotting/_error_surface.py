@@ -6,13 +6,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from skgd._base import GradientLearner
 from skgd._component import check_bool, check_choice, check_number
+from skgd._pipelines import learner_of, rows_seen
 from skgd.plotting._figure import axes_for, legend, line_style, look, require_matplotlib, shorten
-from skgd.plotting._learners import by_name, learner_of
+from skgd.plotting._learners import by_name
 from skgd.plotting._paths import as_paths, record_path
 from skgd.plotting._plane import plane_of_parameters, plane_of_paths
 
@@ -427,13 +426,7 @@ def _projection(solid: bool) -> dict[str, Any]:
 def _learners_and_data(named: dict[str, Any], X: Any, y: Any) -> tuple[dict[str, Any], Any]:
     """Return what learns in each estimator, and X as it sees it."""
     first = next(iter(named.values()))
-    pipeline = getattr(first, "best_estimator_", first)
-    if isinstance(pipeline, Pipeline) and len(pipeline.steps) > 1:
-        head = pipeline[:-1]
-        if hasattr(learner_of(first), "n_iter_"):
-            X = head.transform(X)
-        else:
-            X = clone(head).fit_transform(X, y)
+    X = rows_seen(first, X, y)
     learners = {name: learner_of(estimator) for name, estimator in named.items()}
     for name, learner in learners.items():
         if not isinstance(learner, GradientLearner):

@@ -10,6 +10,8 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
+from skgd._pipelines import learner_of
+
 
 def fitted_learner(estimator: Any) -> Any:
     """Return the fitted estimator that learned: the last step, of the best candidate.
@@ -20,17 +22,6 @@ def fitted_learner(estimator: Any) -> Any:
     """
     check_is_fitted(estimator)
     return learner_of(estimator)
-
-
-def learner_of(estimator: Any) -> Any:
-    """Return what learns inside a Pipeline or a search."""
-    while True:
-        if hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        elif isinstance(estimator, Pipeline):
-            estimator = estimator.steps[-1][1]
-        else:
-            return estimator
 
 
 def by_name(given: Any) -> dict[str, Any]:
