@@ -17,9 +17,6 @@ from skgd.compiled import columns
 from skgd.coordinates import column_statistics
 
 FEW, MANY = 1, 40_000  # rows of 7 columns: half of them none, and enough for the kernels
-    1,
-    40_000,
-)  # rows of 7 columns: half of them none, and more than `engine` takes for large
 
 
 def data(n, dtype=np.float64, csr=False):
