@@ -18,10 +18,11 @@ from scipy import sparse
 from skgd._threads import one_blas_thread
 from skgd.activations import ACTIVATIONS
 from skgd.averaging import AVERAGES
-from skgd.differences import STENCILS
-from skgd.gradients import Analytic, Backprop, GradientFunction, GradientSource, Numeric
+from skgd.gradients import Analytic, Backprop, GradientSource, Numeric
+from skgd.gradients.differences import STENCILS
+from skgd.gradients.moved_parameters import MovedParameters
+from skgd.gradients.sources import GradientFunction
 from skgd.losses import LOSSES
-from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS
 

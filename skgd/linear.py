@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skgd._base import GradientLearner
-from skgd._targets import ClassifierTarget, RegressorTarget
-from skgd.coordinates import Coordinates
+from skgd.estimators import GradientLearner
+from skgd.estimators.targets import ClassifierTarget, RegressorTarget
 from skgd.gradients import GradientSource
-from skgd.models import FeedForward
+from skgd.objective import FeedForward
+from skgd.objective.coordinates import Coordinates
 
 __all__ = ["GDClassifier", "GDRegressor"]
 

@@ -9,18 +9,18 @@ from typing import Any
 import numpy as np
 from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 
-from skgd._base import GradientLearner
 from skgd._component import check_bool, check_number
-from skgd._parameters import Components, check_parameters
-from skgd._targets import ClassifierTarget, RegressorTarget
 from skgd.activations import Activation, resolve_activation
-from skgd.coordinates import Coordinates
-from skgd.dropout import dropout_rates
-from skgd.flat_activations import warn_of_a_flat_activation
+from skgd.estimators import GradientLearner
+from skgd.estimators.flat_activations import warn_of_a_flat_activation
+from skgd.estimators.parameters import Components, check_parameters
+from skgd.estimators.targets import ClassifierTarget, RegressorTarget
 from skgd.gradients import Analytic, GradientSource
 from skgd.initialisers import INITIALIZERS, draw, resolve_init
 from skgd.losses import Loss
-from skgd.models import FeedForward
+from skgd.objective import FeedForward
+from skgd.objective.coordinates import Coordinates
+from skgd.objective.dropout import dropout_rates
 
 __all__ = ["MLPBackpropClassifier", "MLPBackpropRegressor"]
 

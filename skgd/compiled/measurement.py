@@ -14,12 +14,12 @@ from skgd.activations import ACTIVATIONS
 from skgd.compiled import compiler, moves
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.training import name_in
-from skgd.coordinates import Coordinates
-from skgd.differences import Stencil
+from skgd.gradients.differences import Stencil
+from skgd.gradients.moved_parameters import numbers_of
 from skgd.losses import LOSSES
-from skgd.models import Layers
-from skgd.moved_parameters import numbers_of
 from skgd.objective import Batch, Objective
+from skgd.objective.coordinates import Coordinates
+from skgd.objective.models import Layers
 
 _MOST_PARTS = 16
 _ROWS_OF_PART = 64  # at least

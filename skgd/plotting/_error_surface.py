@@ -9,8 +9,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from skgd._base import GradientLearner
 from skgd._component import check_bool, check_choice, check_number
+from skgd.estimators import GradientLearner
 from skgd.plotting._figure import axes_for, legend, line_style, look, require_matplotlib, shorten
 from skgd.plotting._learners import by_name, learner_of
 from skgd.plotting._paths import as_paths, record_path

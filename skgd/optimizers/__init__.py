@@ -1,0 +1,58 @@
+r"""Optimizers: the part that learns.
+
+A gradient says which way is uphill, and nothing more; whoever computes it (by a formula, by
+back-propagation, by measurement) has learned nothing yet. The optimizer is what learns: it turns
+a gradient into the next theta. All rules here are variations of the first one,
+
+    theta <- theta - learning_rate * gradient,
+
+and they are sorted from simple to complex. `SGD` is that line. `Momentum` and `Nesterov` remember
+where they were going. `Adagrad`, `Adadelta` and `RMSprop` divide by the size that each
+coordinate's gradients have had. The Adam family does both. `Lion` and `Rprop` keep the sign of
+the gradient alone. `LBFGS`, last, is no update rule at all: it is a solver that asks for as many
+gradients as it needs.
+
+Where torch.optim and other libraries differ, the rule and its defaults are those of torch.optim.
+"""
+
+from skgd.optimizers.adam import (
+    OPTIMIZERS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    Adamax,
+    AdamW,
+    AMSGrad,
+    Lion,
+    Momentum,
+    NAdam,
+    Nesterov,
+    Optimizer,
+    RAdam,
+    RMSprop,
+    Rprop,
+    resolve_optimizer,
+)
+from skgd.optimizers.lbfgs import LBFGS
+
+__all__ = [
+    "LBFGS",
+    "OPTIMIZERS",
+    "SGD",
+    "AMSGrad",
+    "Adadelta",
+    "Adagrad",
+    "Adam",
+    "AdamW",
+    "Adamax",
+    "Lion",
+    "Momentum",
+    "NAdam",
+    "Nesterov",
+    "Optimizer",
+    "RAdam",
+    "RMSprop",
+    "Rprop",
+    "resolve_optimizer",
+]
