@@ -19,5 +19,5 @@ class Documented:
 
 
 def room_of(kind: type) -> str:
-    """Module that a class of skgd is imported from: ``skgd.optimizers`` for one of its files."""
+    """Name the module that users import a class of skgd from."""
     return ".".join(kind.__module__.split(".")[:2])

@@ -13,26 +13,21 @@ Shapes: for one regression target and for two classes, `y` and `raw` are (n,), w
 one number per sample, (n,), summed over the outputs. Arrays of float32 stay float32.
 """
 
+from skgd.losses.base import Loss
+from skgd.losses.base import _per_sample as _per_sample  # for losses of one's own
+from skgd.losses.counts import Gamma, Poisson
+from skgd.losses.margins import Hinge, ModifiedHuber, Perceptron, SquaredHinge
+from skgd.losses.probabilities import Focal, LogLoss
 from skgd.losses.regression import (
-    LOSSES,
     AbsoluteError,
     EpsilonInsensitive,
-    Focal,
-    Gamma,
-    Hinge,
     Huber,
     LogCosh,
-    LogLoss,
-    Loss,
-    ModifiedHuber,
-    Perceptron,
-    Poisson,
     Quantile,
     SquaredEpsilonInsensitive,
     SquaredError,
-    SquaredHinge,
-    losses_for,
 )
+from skgd.losses.table import LOSSES, losses_for
 
 __all__ = [
     "LOSSES",

@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 
 from skgd.autodiff import Traced
-from skgd.losses.regression import Loss
+from skgd.losses.base import Loss
 
 
 @dataclass(frozen=True)

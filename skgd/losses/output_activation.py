@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from skgd.activations import ACTIVATIONS, Activation, Identity, activation_name
+from skgd.losses.base import LOSSES, Loss
 from skgd.losses.function_loss import FunctionLoss
-from skgd.losses.regression import LOSSES, Loss
 
 
 class OutputActivation(Loss):

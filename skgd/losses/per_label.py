@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from skgd.losses.regression import Loss
+from skgd.losses.base import Loss
 
 
 class PerLabel(Loss):

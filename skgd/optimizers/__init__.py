@@ -15,26 +15,15 @@ gradients as it needs.
 Where torch.optim and other libraries differ, the rule and its defaults are those of torch.optim.
 """
 
-from skgd.optimizers.adam import (
-    OPTIMIZERS,
-    SGD,
-    Adadelta,
-    Adagrad,
-    Adam,
-    Adamax,
-    AdamW,
-    AMSGrad,
-    Lion,
-    Momentum,
-    NAdam,
-    Nesterov,
-    Optimizer,
-    RAdam,
-    RMSprop,
-    Rprop,
-    resolve_optimizer,
-)
+from skgd.optimizers.adam import Adam, Adamax, AdamW, AMSGrad, NAdam, RAdam
+from skgd.optimizers.adaptive import Adadelta, Adagrad, RMSprop
+from skgd.optimizers.arithmetic import _descend as _descend  # for rules of one's own
+from skgd.optimizers.arithmetic import _scratch as _scratch
+from skgd.optimizers.base import Optimizer
 from skgd.optimizers.lbfgs import LBFGS
+from skgd.optimizers.momentum import SGD, Momentum, Nesterov
+from skgd.optimizers.sign import Lion, Rprop
+from skgd.optimizers.table import OPTIMIZERS, resolve_optimizer
 
 __all__ = [
     "LBFGS",

@@ -14,22 +14,11 @@ end), it is a parameter of the schedule: ``Cosine(n_steps=10_000)``. After its e
 their last value.
 """
 
-from skgd.schedules.falling import (
-    SCHEDULES,
-    Constant,
-    Cosine,
-    Exponential,
-    FromCallable,
-    InvScaling,
-    OneCycle,
-    PerEpoch,
-    Plateau,
-    Schedule,
-    StepDecay,
-    WarmRestarts,
-    Warmup,
-    resolve_schedule,
-)
+from skgd.schedules.base import Schedule
+from skgd.schedules.cycles import OneCycle, WarmRestarts
+from skgd.schedules.falling import Constant, Cosine, Exponential, InvScaling, StepDecay
+from skgd.schedules.plateau import Plateau
+from skgd.schedules.table import SCHEDULES, FromCallable, PerEpoch, Warmup, resolve_schedule
 
 __all__ = [
     "SCHEDULES",

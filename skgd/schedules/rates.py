@@ -33,7 +33,9 @@ from skgd.losses import Loss
 from skgd.objective import Batch, FeedForward
 from skgd.objective.coordinates import Coordinates
 from skgd.optimizers import LBFGS, Optimizer
-from skgd.schedules.falling import Constant, InvScaling, Plateau, Schedule
+from skgd.schedules.base import Schedule
+from skgd.schedules.falling import Constant, InvScaling
+from skgd.schedules.plateau import Plateau
 
 _SAMPLE = 1000  # rows that the curvature is measured on
 _POWER_ITERATIONS = 20
