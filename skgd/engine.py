@@ -19,9 +19,9 @@ from skgd._threads import one_blas_thread
 from skgd.activations import ACTIVATIONS
 from skgd.averaging import AVERAGES
 from skgd.gradients import Analytic, Backprop, GradientSource, Numeric
+from skgd.gradients.base import GradientFunction
 from skgd.gradients.differences import STENCILS
 from skgd.gradients.moved_parameters import MovedParameters
-from skgd.gradients.sources import GradientFunction
 from skgd.losses import LOSSES
 from skgd.objective import Batch, Objective
 from skgd.optimizers import LBFGS, OPTIMIZERS

@@ -18,7 +18,7 @@ from skgd import special
 from skgd.autodiff import Traced, grad, value_and_grad, value_and_gradients, value_and_vjp
 from skgd.autodiff.composed import COMPOSED, CONSTANT, REARRANGING
 from skgd.autodiff.derivatives import DERIVATIVES
-from skgd.autodiff.graph import _name
+from skgd.autodiff.refusals import name_of
 
 rng = np.random.default_rng(0)
 
@@ -497,7 +497,7 @@ def probes():
             default = tuple(positive(3) for _ in range(function.nin))
             cases = [(function, DOMAINS.get(function, default)), *cases]
         for number, (fun, arrays) in enumerate(cases):
-            name = f"{_name(function)}-{number}"
+            name = f"{name_of(function)}-{number}"
             yield pytest.param(function, fun, [np.asarray(a) for a in arrays], id=name)
 
 
@@ -546,7 +546,7 @@ def test_row_keeps_float32(function, fun, arrays):
     assert all(g.dtype == np.float32 for g in gradients)
 
 
-@pytest.mark.parametrize("function", sorted(CONSTANT, key=_name), ids=_name)
+@pytest.mark.parametrize("function", sorted(CONSTANT, key=name_of), ids=name_of)
 def test_constant_functions_are_not_recorded(function):
     x = np.array([1.5, 0.5, 2.5])
     extra = {

@@ -12,7 +12,7 @@ from sklearn.preprocessing import StandardScaler
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, config_context
 from skgd._threads import is_large
 from skgd.estimators.targets import _unique
-from skgd.objective.coordinates import column_statistics
+from skgd.objective.statistics import column_statistics
 
 N, P = 2**18, 8
 

@@ -31,7 +31,8 @@ from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRe
 from skgd.activations import Tanh
 from skgd.losses import LOSSES, Huber, Quantile, losses_for
 from skgd.objective import Batch, FeedForward
-from skgd.objective.coordinates import Coordinates, column_statistics
+from skgd.objective.coordinates import Coordinates
+from skgd.objective.statistics import column_statistics
 from skgd.penalties import PENALTIES
 from skgd.penalties import ElasticNet as ElasticNetPenalty
 from skgd.schedules.rates import _spectrum

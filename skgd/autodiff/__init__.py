@@ -13,6 +13,7 @@ The tape refers to the arrays that went into the operations. An array of the use
 overwritten between its use and the backward pass spoils the derivative.
 """
 
-from skgd.autodiff.graph import Traced, grad, value_and_grad, value_and_gradients, value_and_vjp
+from skgd.autodiff.functions import grad, value_and_grad, value_and_gradients, value_and_vjp
+from skgd.autodiff.graph import Traced
 
 __all__ = ["Traced", "grad", "value_and_grad", "value_and_gradients", "value_and_vjp"]

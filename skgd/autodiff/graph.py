@@ -1,16 +1,7 @@
-"""The computation graph: reverse-mode derivatives of functions written in plain NumPy.
+"""The tape, and the values that write on it: a function is recorded while it runs.
 
-A function is run once, on `Traced` values. Each NumPy function that meets one writes a node on
-the tape of its trace: the numbers it was given, the number it returned, and where its arguments
-came from. The backward pass reads the tape from its end to its beginning and applies the chain
-rule to each node, with the formulas of the table in `skgd.autodiff.derivatives`. That is
-back-propagation; what is done with the gradient is no concern of this module.
-
-Derivatives nest. An operation is recorded on the newest trace among its arguments, and calls the
-same function on what these wrap, which older traces record in turn.
-
-The tape refers to the arrays that went into the operations. An array of the user's that is
-overwritten between its use and the backward pass spoils the derivative.
+The tables say what a NumPy function does with a traced value: `DERIVATIVES` has its derivative,
+`COMPOSED` expresses it through others, of those in `CONSTANT` the derivative is zero.
 """
 
 from __future__ import annotations
@@ -18,7 +9,6 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -29,21 +19,12 @@ import scipy.sparse
 from skgd import special
 from skgd.autodiff.composed import COMPOSED, CONSTANT, REARRANGING
 from skgd.autodiff.derivatives import DERIVATIVES
-
-__all__ = ["Traced", "grad", "value_and_grad", "value_and_gradients", "value_and_vjp"]
-
-_INSTEAD = (
-    "np.asarray, math.*, float(), np.vectorize, writing it into an array (a[i] = x) and the like "
-    "would cut the graph. Write it in "
-    "NumPy functions (np.exp for math.exp, np.stack for an array of traced values, np.where for "
-    "a choice) or those of skgd.special (logsumexp, softmax, affine for a sparse matrix). "
-    "x.value is the plain array, a constant to the derivative"
-)
+from skgd.autodiff.refusals import INSTEAD, name_of, refuse, refuse_in_place, stop
 
 _counter = itertools.count()
 
 
-class _Trace:
+class Trace:
     """One run of a function: its age and its tape of nodes, in order of creation.
 
     A node is (parents, value, args, kwargs), and a parent (index, position, formula). Nodes
@@ -57,6 +38,7 @@ class _Trace:
         self.tape: list[Any] = []
 
     def wrap(self, value: Any) -> Traced:
+        """Make an input: a node without parents."""
         self.tape.append(((), value, (), {}))
         return Traced(value, self, len(self.tape) - 1)
 
@@ -103,7 +85,7 @@ class Traced:
     __array_priority__ = 1000.0
     __pandas_priority__ = 100_000
 
-    def __init__(self, value: Any, trace: _Trace, index: int):
+    def __init__(self, value: Any, trace: Trace, index: int):
         self.value = value
         self._trace = trace
         self._index = index
@@ -192,16 +174,16 @@ class Traced:
         if name in _METHODS:
             return functools.partial(getattr(np, name), self)
         if name in _IN_PLACE:
-            _refuse_in_place(f"x.{name}()")
-        _stop(AttributeError, f"a traced value has no {name!r}; use np.{name} if there is one")
+            refuse_in_place(f"x.{name}()")
+        stop(AttributeError, f"a traced value has no {name!r}; use np.{name} if there is one")
 
     # what it must not become
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        _stop(TypeError, f"a traced value can't become a plain array. {_INSTEAD}")
+        stop(TypeError, f"a traced value can't become a plain array. {INSTEAD}")
 
     def __float__(self) -> NoReturn:
-        _stop(TypeError, f"a traced value can't become a number. {_INSTEAD}")
+        stop(TypeError, f"a traced value can't become a number. {INSTEAD}")
 
     __int__ = __complex__ = __index__ = __float__
 
@@ -210,19 +192,19 @@ class Traced:
 
     def __bool__(self) -> NoReturn:
         hint = "Use np.where, not `if` or `and`; or compare it (x != 0), which gives plain booleans"
-        _stop(TypeError, f"a traced value has no truth value. {hint}")
+        stop(TypeError, f"a traced value has no truth value. {hint}")
 
     def astype(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise: the graph keeps the precision of the values it is given."""
         hint = "Leave astype out, or convert the arrays that it meets"
-        _stop(TypeError, f"a traced value keeps its dtype. {hint}")
+        stop(TypeError, f"a traced value keeps its dtype. {hint}")
 
     def item(self, *args: Any) -> NoReturn:
         """Raise, as `float` does."""
         self.__float__()
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
-        _refuse_in_place("x[...] = y")
+        refuse_in_place("x[...] = y")
 
 
 # Methods that take the same arguments as NumPy's function of that name.
@@ -233,7 +215,6 @@ _METHODS = {
 }  # fmt: skip
 _WRITING = {np.copyto, np.fill_diagonal, np.place, np.put, np.put_along_axis, np.putmask}
 _IN_PLACE = {"fill", "itemset", "partition", "put", "resize", "setfield", "sort"}
-
 
 # -- recording ------------------------------------------------------------------------------------
 
@@ -255,7 +236,7 @@ def _record(function: Any, args: Sequence[Any], kwargs: dict[str, Any] = _NO_KWA
             if arg._trace is trace:
                 formula = formulas[position] if position < len(formulas) else NotImplemented
                 if formula is NotImplemented:
-                    _refuse(function, f" by its argument {position + 1}")
+                    refuse(function, f" by its argument {position + 1}")
                 if formula is not None:
                     parents.append((arg._index, position, formula))
                 arg = arg.value
@@ -282,19 +263,19 @@ def _call(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     if function in COMPOSED:
         result = COMPOSED[function](*args, **kwargs)
         if result is NotImplemented:
-            _refuse(function, " with these arguments")
+            refuse(function, " with these arguments")
         return result
     if function in CONSTANT:
         return function(*map(_plain, args), **kwargs)
     if function in _WRITING:
-        _refuse_in_place(_name(function))
-    _refuse(function)
+        refuse_in_place(name_of(function))
+    refuse(function)
 
 
 def _call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Call a ufunc that is not in the table, or in another way than by its name alone."""
     if method == "at" or any(out is not None for out in kwargs.get("out", ())):
-        _refuse_in_place(f"{_name(ufunc)} with out=, or a += b of a plain array a")
+        refuse_in_place(f"{name_of(ufunc)} with out=, or a += b of a plain array a")
     if method == "__call__":
         return _call(ufunc, inputs, kwargs)
     if method == "reduce" and ufunc in _REDUCTIONS:
@@ -305,7 +286,7 @@ def _call_ufunc(ufunc: Any, method: str, inputs: Sequence[Any], kwargs: dict[str
     if method == "outer" and not kwargs:
         x, y = inputs
         return ufunc(np.reshape(x, np.shape(x) + (1,) * np.ndim(y)), y)
-    _refuse(ufunc, f" in the form .{method}")
+    refuse(ufunc, f" in the form .{method}")
 
 
 _REDUCTIONS: dict[Any, Callable[..., Any]] = {
@@ -317,7 +298,7 @@ _REDUCTIONS: dict[Any, Callable[..., Any]] = {
 def _normalised(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
     """Check the keywords of a call; put traced arguments given by name in their position."""
     if kwargs.get("out") is not None:
-        _refuse_in_place(f"{_name(function)} with out=")
+        refuse_in_place(f"{name_of(function)} with out=")
     kwargs = {
         key: value
         for key, value in kwargs.items()
@@ -327,11 +308,11 @@ def _normalised(function: Any, args: Sequence[Any], kwargs: dict[str, Any]) -> A
         try:
             bound = inspect.signature(function).bind(*args, **kwargs)
         except (TypeError, ValueError):
-            _refuse(function, " with a traced value passed by name")
+            refuse(function, " with a traced value passed by name")
         args, kwargs = bound.args, bound.kwargs
     unknown = kwargs.keys() - _keywords(function)
     if unknown and function in DERIVATIVES.keys() | COMPOSED.keys():
-        _refuse(function, f" with {', '.join(f'{key}=' for key in sorted(unknown))}")
+        refuse(function, f" with {', '.join(f'{key}=' for key in sorted(unknown))}")
     return args, kwargs
 
 
@@ -360,324 +341,5 @@ def _plain(x: Any) -> Any:
 def _as_operand(x: Any) -> Any:
     """Make an array of a list or a data frame that meets a traced value in an operator."""
     if scipy.sparse.issparse(x):
-        _stop(TypeError, "a sparse matrix meets a traced value. Use skgd.special.affine(X, W)")
+        stop(TypeError, "a sparse matrix meets a traced value. Use skgd.special.affine(X, W)")
     return x if isinstance(x, (np.ndarray, np.generic)) else np.asarray(x)
-
-
-# -- errors ---------------------------------------------------------------------------------------
-
-_LIBRARIES = {"skgd", "numpy", "scipy", "sklearn", "pandas", "polars", "functools"}
-
-
-def _user_line() -> str:
-    """Name the innermost line that is neither here nor in NumPy: the user's."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
-            break
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def _name(function: Any) -> str:
-    name = function.__name__
-    for module, prefix in ((np, "np"), (scipy.special, "scipy.special")):
-        if getattr(module, name, None) is function:
-            return f"{prefix}.{name}"
-    return f"{getattr(function, '__module__', 'ufunc')}.{name}"
-
-
-def _stop(error: type[Exception], what: str) -> NoReturn:
-    way_out = 'or let the gradient be measured: gradient="numeric"'
-    raise error(f"{_user_line()}: {what}; {way_out}.")
-
-
-def _refuse(function: Any, how: str = "") -> NoReturn:
-    what = f"the derivative of {_name(function)}{how} is not in the graph's table"
-    _stop(NotImplementedError, f"{what}. Write it in other NumPy functions")
-
-
-def _refuse_in_place(what: str) -> NoReturn:
-    hint = "Build a new array, with np.where, np.concatenate or np.stack"
-    _stop(TypeError, f"traced values can't be written in place ({what}). {hint}")
-
-
-# -- the backward pass ----------------------------------------------------------------------------
-
-
-def _backward(trace: _Trace, index: int, seed: Any, n_inputs: int) -> list[Any]:
-    """Apply the chain rule to each node, from number `index` back to the inputs."""
-    gradients: list[Any] = [None] * (max(index + 1, n_inputs))
-    gradients[index] = seed
-    with np.errstate(all="ignore"):  # an inf or nan shows in the result
-        for i in range(index, n_inputs - 1, -1):
-            g = gradients[i]
-            if g is None:
-                continue
-            gradients[i] = None  # no longer needed: free the memory
-            parents, value, args, kwargs = trace.tape[i]
-            for parent, position, formula in parents:
-                part = _match(formula(g, value, *args, **kwargs), args[position])
-                sum_so_far = gradients[parent]
-                gradients[parent] = part if sum_so_far is None else sum_so_far + part
-    return gradients[:n_inputs]
-
-
-def _match(g: Any, x: Any) -> Any:
-    """Give a contribution the shape and dtype of its argument: undo what broadcasting did."""
-    shape = x.shape
-    if g.shape != shape:
-        g = _unbroadcast(g, shape)
-    if g.dtype != x.dtype:
-        if g.dtype.kind == "c":
-            _stop(NotImplementedError, "the graph has no derivatives of complex numbers")
-        g = special.cast(g, x.dtype)
-    return g
-
-
-def _unbroadcast(g: Any, shape: tuple[int, ...]) -> Any:
-    """Sum over the axes that broadcasting added or stretched."""
-    if g.__class__ is np.ndarray and g.ndim == 2 and shape == g.shape[1:]:
-        return np.ones(len(g), g.dtype) @ g  # a bias: BLAS sums the rows twice as fast
-    for _ in range(g.ndim - len(shape)):
-        g = np.add.reduce(g, 0)
-    for axis, n in enumerate(shape):
-        if n == 1 and g.shape[axis] != 1:
-            g = np.sum(g, axis=axis, keepdims=True)
-    return g
-
-
-# -- the public functions -------------------------------------------------------------------------
-
-
-def value_and_vjp(fun: Callable[..., Any], *args: Any) -> tuple[Any, Callable[[Any], list[Any]]]:
-    """Evaluate a function, and return with its value the way back.
-
-    Parameters
-    ----------
-    fun : callable
-        Takes as many arrays as there are `args` and returns one, of any shape.
-    *args : array-like
-        Where to evaluate it.
-
-    Returns
-    -------
-    value : ndarray or number
-        ``fun(*args)``.
-    pullback : callable
-        Maps a vector v of the shape of the value to the list of the products v J, one array for
-        each of `args`, with J the matrix of derivatives of the value. It can be called again.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skgd.autodiff import value_and_vjp
-    >>> value, pullback = value_and_vjp(lambda x, y: x * y, np.array([1.0, 2.0]), 3.0)
-    >>> value
-    array([3., 6.])
-    >>> pullback(np.array([1.0, 10.0]))
-    [array([ 3., 30.]), 21.0]
-    """
-    trace = _Trace()
-    values = [_as_input(arg) for arg in args]
-    output = fun(*[trace.wrap(value) for value in values])
-    reached = output.__class__ is Traced and output._trace is trace
-
-    def pullback(g: Any) -> list[Any]:
-        gradients: list[Any] = [None] * len(values)
-        if reached:
-            seed = g if g.__class__ is Traced else np.asarray(g, dtype=output.dtype)
-            if seed.shape != output.shape:
-                raise ValueError(f"v has shape {seed.shape}, but the value has {output.shape}.")
-            gradients = _backward(trace, output._index, seed, len(values))
-        return _as_given(_owned(gradients, values), args)
-
-    return (output.value if reached else output), pullback
-
-
-def value_and_grad(fun: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable:
-    """Make a function that returns the value of `fun` and its gradient.
-
-    Parameters
-    ----------
-    fun : callable
-        Written in plain NumPy; returns one number.
-    argnum : int or tuple of int, default=0
-        Position of the argument to differentiate by. With a tuple, the gradient is a tuple.
-
-    Returns
-    -------
-    callable
-        Takes the arguments of `fun` and returns (value, gradient). The gradient has the shape
-        and dtype of the argument; integers count as float64.
-
-    Raises
-    ------
-    ValueError
-        When called, if `fun` does not return a single number.
-    NotImplementedError
-        When called, if `fun` uses a function whose derivative is not known.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skgd.autodiff import value_and_grad
-    >>> value_and_grad(lambda w: np.sum(w**2))(np.array([1.0, 2.0]))
-    (5.0, array([2., 4.]))
-    """
-    positions = (argnum,) if isinstance(argnum, int) else tuple(argnum)
-
-    @functools.wraps(fun)
-    def differentiated(*args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        trace = _Trace()
-        full = list(args)
-        values = [_as_input(args[position]) for position in positions]
-        for position, value in zip(positions, values, strict=True):
-            full[position] = trace.wrap(value)
-        try:
-            output = fun(*full, **kwargs)
-        except ValueError as error:
-            # NumPy wraps what a traced value raises when it is written into an array.
-            if isinstance(error.__cause__, TypeError) and "traced" in str(error.__cause__):
-                raise error.__cause__ from None
-            raise
-        gradients: list[Any] = [None] * len(values)
-        if output.__class__ is Traced and output._trace is trace:
-            index, output = output._index, output.value
-            _check_scalar(output)
-            seed = 1.0 if output.__class__ is Traced else output.dtype.type(1)
-            gradients = _backward(trace, index, np.asarray(seed), len(values))
-        else:
-            _check_scalar(output)
-        gradients = _as_given(_owned(gradients, values), [args[i] for i in positions])
-        output = output if output.__class__ is Traced else float(output)
-        return output, gradients[0] if isinstance(argnum, int) else tuple(gradients)
-
-    return differentiated
-
-
-def grad(fun: Callable[..., Any], argnum: int | tuple[int, ...] = 0) -> Callable[..., Any]:
-    """Make a function that returns the gradient of `fun`.
-
-    Parameters
-    ----------
-    fun : callable
-        Written in plain NumPy; returns one number.
-    argnum : int or tuple of int, default=0
-        Position of the argument to differentiate by. With a tuple, the gradient is a tuple.
-
-    Returns
-    -------
-    callable
-        Takes the arguments of `fun` and returns the gradient, as `value_and_grad` does. It can
-        be differentiated again.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skgd.autodiff import grad
-    >>> grad(lambda x, y, z: (x + y) * z, argnum=(0, 1, 2))(-2.0, 5.0, -4.0)
-    (-4.0, -4.0, 3.0)
-
-    The derivative of the derivative of x^3:
-
-    >>> grad(grad(lambda x: x**3))(2.0)
-    12.0
-    """
-    both = value_and_grad(fun, argnum)
-
-    @functools.wraps(fun)
-    def gradient(*args: Any, **kwargs: Any) -> Any:
-        return both(*args, **kwargs)[1]
-
-    return gradient
-
-
-def value_and_gradients(
-    fun: Callable[..., Any], arrays: Sequence[np.ndarray]
-) -> tuple[float, list[np.ndarray]]:
-    """Evaluate a function of several arrays and its gradient by each of them.
-
-    The same as `value_and_grad` by all arguments, without its conveniences.
-
-    Parameters
-    ----------
-    fun : callable
-        Takes as many arrays as given and returns one number.
-    arrays : sequence of ndarray
-        Floating point arrays; they are neither copied nor changed.
-
-    Returns
-    -------
-    value : float
-        ``fun(*arrays)``.
-    gradients : list of ndarray
-        For each array, a new array of its shape and dtype; zeros if the value does not depend
-        on it.
-
-    Raises
-    ------
-    ValueError
-        If `fun` does not return a single number.
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> from skgd.autodiff import value_and_gradients
-    >>> value_and_gradients(lambda w, b: np.sum(3.0 * w + b), [np.zeros(2), np.zeros(1)])
-    (0.0, [array([3., 3.]), array([2.])])
-    """
-    trace = _Trace()
-    output = fun(*[trace.wrap(array) for array in arrays])
-    if output.__class__ is not Traced or output._trace is not trace:
-        _check_scalar(output)
-        return float(output), _owned([None] * len(arrays), arrays)
-    value = output.value
-    _check_scalar(value)
-    gradients = _backward(trace, output._index, value.dtype.type(1), len(arrays))
-    return float(value), _owned(gradients, arrays)
-
-
-def _as_input(x: Any) -> Any:
-    if x.__class__ is Traced:
-        return x
-    array = np.asarray(x)
-    if array.dtype.kind in "iub":
-        return array.astype(np.float64)
-    if array.dtype.kind != "f":
-        raise TypeError(f"The graph differentiates by real numbers, not by dtype {array.dtype}.")
-    return array
-
-
-def _owned(gradients: list[Any], values: Sequence[Any]) -> list[Any]:
-    """Return arrays that are the caller's own: zeros where there is no path, and no views."""
-    seen = set()
-    for i, (g, value) in enumerate(zip(gradients, values, strict=True)):
-        if g is None:
-            gradients[i] = np.zeros(value.shape, value.dtype)
-        elif g.__class__ is not Traced:
-            if g.__class__ is not np.ndarray or g.base is not None or id(g) in seen:
-                gradients[i] = g = np.array(g, order="C")
-            elif not g.flags.c_contiguous:
-                gradients[i] = g = np.ascontiguousarray(g)
-            seen.add(id(g))
-    return gradients
-
-
-def _as_given(gradients: list[Any], args: Sequence[Any]) -> list[Any]:
-    """Return floats for the arguments that were Python numbers."""
-    return [
-        float(g) if isinstance(arg, (int, float)) and g.__class__ is not Traced else g
-        for g, arg in zip(gradients, args, strict=True)
-    ]
-
-
-def _check_scalar(value: Any) -> None:
-    shape = getattr(value, "shape", () if isinstance(value, (int, float)) else None)
-    if shape is None:
-        raise TypeError(f"The function must return a number; it returned {value!r}.")
-    if shape != ():
-        raise ValueError(
-            f"The function must return a number; it returned an array of shape {shape}, of which "
-            "there is no gradient. Reduce it, with np.mean or np.sum."
-        )

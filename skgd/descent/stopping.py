@@ -12,7 +12,9 @@ import numpy as np
 from skgd.descent.log import epoch_line
 
 if TYPE_CHECKING:
-    from skgd.descent.loop import Monitor, Plan, Progress
+    from skgd.descent.plan import Plan
+    from skgd.descent.progress import Progress
+    from skgd.descent.protocols import Monitor
 
 RUNNING = "not over: these are the parameters at the end of an epoch"
 CONVERGED = "converged: no relative improvement above tol for n_iter_no_change epochs"
@@ -185,3 +187,13 @@ class Judge:
         progress = self.progress
         progress.epochs_without_progress = 0 if progressed else progress.epochs_without_progress + 1
         return progress.epochs_without_progress >= self.plan.n_iter_no_change
+
+
+def ended(plan: Plan, progress: Progress) -> str | None:
+    """Return why a training that was stopped, and is to go on, had already ended; or None.
+
+    More epochs, seconds or evaluations may have been allowed since.
+    """
+    if progress.stop_reason not in GOES_ON:
+        return progress.stop_reason
+    return plan.limits.reason(progress, None) if progress.losses else None

@@ -15,7 +15,7 @@ from skgd.activations import resolve_activation
 from skgd.averaging import Averaging, resolve_average
 from skgd.constraints import CONSTRAINTS, Constraint
 from skgd.gradients import GRADIENTS, Analytic, GradientSource
-from skgd.gradients.sources import check_exact
+from skgd.gradients.base import check_exact
 from skgd.losses import LOSSES, Loss, losses_for
 from skgd.losses.function_loss import FunctionLoss
 from skgd.losses.output_activation import through

@@ -17,12 +17,13 @@ from skgd.descent.stopping import Limits
 from skgd.engine import compiled_moves, engine_for
 from skgd.estimators.parameters import Components
 from skgd.estimators.validation import check_finite
+from skgd.gradients.base import GradientFunction
 from skgd.gradients.moved_parameters import MovedParameters
-from skgd.gradients.sources import GradientFunction
 from skgd.losses import Loss
 from skgd.objective import Batch, Objective
-from skgd.objective.coordinates import Coordinates, column_statistics, output_statistics
+from skgd.objective.coordinates import Coordinates
 from skgd.objective.dropout import Dropout
+from skgd.objective.statistics import column_statistics, output_statistics
 from skgd.optimizers import LBFGS
 from skgd.schedules import InvScaling
 from skgd.schedules.rates import automatic_patience, automatic_rate, automatic_schedule

@@ -26,8 +26,8 @@ from skgd.gradient_check.report import DISAGREES, KINKS, OK, ON_KINKS, GradientC
 from skgd.gradients import GRADIENTS, Analytic, GradientSource, Numeric
 from skgd.gradients.differences import STENCILS, bend_along
 from skgd.objective import DataObjective
-from skgd.objective.coordinates import column_statistics
 from skgd.objective.models import Block
+from skgd.objective.statistics import column_statistics
 
 __all__ = ["GradientCheck", "check_gradient"]
 

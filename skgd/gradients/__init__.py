@@ -11,6 +11,10 @@ theta are the parameters that the model has; u are the coordinates in which the 
 them (`skgd.objective.coordinates`), often theta itself. A bound source takes u and gives dJ/du.
 """
 
-from skgd.gradients.sources import GRADIENTS, Analytic, Backprop, GradientSource, Numeric
+from skgd.gradients.analytic import Analytic
+from skgd.gradients.backprop import Backprop
+from skgd.gradients.base import GradientSource
+from skgd.gradients.numeric import Numeric
+from skgd.gradients.table import GRADIENTS
 
 __all__ = ["GRADIENTS", "Analytic", "Backprop", "GradientSource", "Numeric"]

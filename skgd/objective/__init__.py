@@ -4,7 +4,8 @@ The parts that users choose have modules of their own: `skgd.losses`, `skgd.pena
 `skgd.constraints`, `skgd.activations`, `skgd.initialisers`.
 """
 
+from skgd.objective.batch import Batch
 from skgd.objective.models import FeedForward
-from skgd.objective.objective import Batch, DataObjective, Objective
+from skgd.objective.objective import DataObjective, Objective
 
 __all__ = ["Batch", "DataObjective", "FeedForward", "Objective"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from skgd._component import check_number
-from skgd.objective.objective import Batch
+from skgd.objective.batch import Batch
 
 _STREAM = 1  # of random numbers: rows are shuffled by others
 

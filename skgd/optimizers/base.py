@@ -91,7 +91,7 @@ class Optimizer(Component, ABC):
         ...          options={"learning_rate": 0.1}).x.round(4)
         array([3.])
         """
-        from skgd.minimization.minimizer import minimize_as_method
+        from skgd.minimization.scipy_method import minimize_as_method
 
         return minimize_as_method(self, fun, x0, args, **given)
 

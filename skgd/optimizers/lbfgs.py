@@ -93,7 +93,7 @@ class LBFGS(Component):
         >>> minimize(lambda x: (x[0] - 3) ** 2, [0.0], method=LBFGS()).x.round(4)
         array([3.])
         """
-        from skgd.minimization.minimizer import minimize_as_method
+        from skgd.minimization.scipy_method import minimize_as_method
 
         return minimize_as_method(self, fun, x0, args, **given)
 
