@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone
 from sklearn.callback import CallbackSupportMixin, with_callbacks
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,16 +21,26 @@ from skgd._documentation import Documented
 from skgd._synonyms import explaining
 from skgd._threads import is_large, one_blas_thread
 from skgd.averaging import AVERAGES
-from skgd.constraints import CONSTRAINTS, Constraint
+from skgd.constraints import CONSTRAINTS
 from skgd.estimators.advice import advice
+from skgd.estimators.data import (
+    as_theta,
+    check_allowed,
+    check_data,
+    check_judged,
+    check_same_labels,
+    check_validation,
+    split_rows,
+    weigh,
+)
 from skgd.estimators.hooks import Hooks
+from skgd.estimators.memory import Memory, copied, settings_of, unchanged_on_failure
 from skgd.estimators.parameters import Components, check_parameters, check_partial
-from skgd.estimators.sample_weight import checked_weight
 from skgd.estimators.training import Training, prepare
 from skgd.estimators.validation import check_finite, try_monitor, validation_monitor
 from skgd.gradients import GRADIENTS, GradientSource
 from skgd.losses import LOSSES, Loss
-from skgd.objective import Batch, DataObjective, FeedForward, Objective
+from skgd.objective import Batch, DataObjective, Objective
 from skgd.objective.models import gradient_by_input, raw_of_many
 from skgd.optimizers import OPTIMIZERS
 from skgd.penalties import PENALTIES
@@ -108,10 +116,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             parameters of the lowest J, or of its start where J was lower there.
         """
         hooks = Hooks(self, X, y, sample_weight)
-        with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
+        with unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             labels = getattr(self, "classes_", None)
-            data = self._check_data(
+            data = check_data(
+                self,
                 X,
                 y,
                 sample_weight,
@@ -121,8 +130,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 finite=not isinstance(self.learning_rate, str),
             )
             if self.warm_start and labels is not None and len(labels) == len(self.classes_):
-                _check_same_labels(labels, self.classes_)
-            held_out = self._check_validation(X_val, y_val, sample_weight_val, data, components)
+                check_same_labels(labels, self.classes_)
+            held_out = check_validation(self, X_val, y_val, sample_weight_val, data, components)
             stop_early = self._stops_early(data.X.shape[0], held_out is not None)
             stopped = hooks.resumed(
                 {"X_val": X_val, "y_val": y_val, "sample_weight_val": sample_weight_val},
@@ -131,10 +140,10 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             seed = _seed(self.random_state) if stopped is None else stopped._memory.seed
             rows = None
             if stop_early and held_out is None:
-                rows, held_out = self._split(data, seed)
+                rows, held_out = split_rows(self, data, seed)
             if rows is not None and not components.loss.any_rows:  # it cannot skip rows
                 data, rows = data.rows(rows), None
-            train = self._weigh(data, rows)
+            train = weigh(self, data, rows)
             components = self._tried_on(components, train)
             objective = self._objective(components, data)
             training = prepare(
@@ -152,7 +161,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
-                _check_judged(held_out, components.loss)
+                check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
                 try_monitor(monitor, training.progress)
             self._train(training, data.X.dtype, seed, keep, monitor, hooks)
@@ -182,18 +191,18 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     def _initialize(
         self, X: Any, y: Any, sample_weight: Any, classes: Any = None, parameters: Any = None
     ) -> Any:
-        with _unchanged_on_failure(self), one_blas_thread(), np.errstate(all="ignore"):
+        with unchanged_on_failure(self), one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
-            data = self._check_data(
-                X, y, sample_weight, components.loss, reset=True, classes=classes
+            data = check_data(
+                self, X, y, sample_weight, components.loss, reset=True, classes=classes
             )
-            data = self._weigh(data)
+            data = weigh(self, data)
             components = self._tried_on(components, data)
             objective = self._objective(components, data)
             theta = None
             if parameters is not None:
-                theta = _as_theta(parameters, objective.model)
-                _check_allowed(theta[: objective.model.n_weights], components.constraint)
+                theta = as_theta(parameters, objective.model)
+                check_allowed(theta[: objective.model.n_weights], components.constraint)
             seed = _seed(self.random_state)
             training = prepare(self, components, objective, data, seed, theta=theta)
             training.progress.stop_reason = "initialized: nothing is learned yet"
@@ -212,12 +221,13 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         classes: Any = None,
     ) -> Any:
         """One epoch that goes on from the parameters and optimizer state there are."""
-        with _unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
+        with unchanged_on_failure(self) as keep, one_blas_thread(), np.errstate(all="ignore"):
             components = self._components()
             validated = validation[0] is not None
             check_partial(self, components, validated=validated)
             first = not hasattr(self, "n_iter_")
-            data = self._check_data(
+            data = check_data(
+                self,
                 X,
                 y,
                 sample_weight,
@@ -226,8 +236,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                 classes=classes,
                 partial=True,
             )
-            held_out = self._check_validation(*validation, data, components)
-            data = self._weigh(data, partial=True)
+            held_out = check_validation(self, *validation, data, components)
+            data = weigh(self, data, partial=True)
             components = self._tried_on(components, data, None if first else self._loss_)
             objective = self._objective(components, data)
             theta = self._stored_theta(objective)
@@ -238,8 +248,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
                     "changes the shape was set in between. Call fit, or take a clone."
                 )
             memory = self.__dict__.get("_memory")
-            if memory is None or memory.settings != _settings(self, components):
-                memory = _Memory(None, _seed(self.random_state), ())
+            if memory is None or memory.settings != settings_of(self, components):
+                memory = Memory(None, _seed(self.random_state), ())
             else:
                 memory = replace(memory, progress=memory.progress.taken_up(theta))
             training = prepare(
@@ -256,7 +266,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             training.check_start()
             monitor = None
             if held_out is not None:
-                _check_judged(held_out, components.loss)
+                check_judged(held_out, components.loss)
                 monitor = validation_monitor(self, objective, held_out)
                 if not training.progress.validation_losses:  # else it has worked before
                     try_monitor(monitor, training.progress)
@@ -309,8 +319,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
             return start.objective(X, y, sample_weight)
         components = self._components()
         with np.errstate(all="ignore"):
-            data = self._check_data(X, y, sample_weight, components.loss, reset=False)
-            data = self._weigh(data)
+            data = check_data(self, X, y, sample_weight, components.loss, reset=False)
+            data = weigh(self, data)
             components = self._tried_on(components, data, self._loss_)
         objective = self._objective(components, data)
         x0 = self._pack().astype(data.X.dtype)
@@ -393,54 +403,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
     def _components(self) -> Components:
         return check_parameters(self)
 
-    def _check_data(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any,
-        loss: Loss,
-        *,
-        reset: bool,
-        classes: Any = None,
-        partial: bool = False,
-        finite: bool = True,
-        like: Batch | None = None,
-    ) -> Batch:
-        """Validate; return the rows with encoded targets and sample weights.
-
-        `like` are the rows being learned from, where these are to judge by. `finite` is False
-        where a large X will be found out later (see `check_finite`).
-        """
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse="csr",
-            dtype=[np.float64, np.float32],
-            order="C",
-            multi_output=self._takes_columns(y),
-            y_numeric=self._task == "regression",
-            reset=reset,
-            ensure_all_finite=not is_large(X),
-        )
-        if finite and is_large(X):
-            check_finite(X, type(self).__name__)
-        y = self._check_target_shape(y)
-        weight = None
-        if sample_weight is not None:
-            weight = checked_weight(sample_weight, X)
-            X, y, weight = _drop_weightless(X, y, weight)
-        y = self._encode(y, X.dtype, reset=reset, classes=classes, partial=partial)
-        if not reset:
-            n_outputs = self._n_outputs() if like is None else _n_columns(like.y)
-            if _n_columns(y) != n_outputs:
-                raise ValueError(
-                    f"y has {_n_columns(y)} output(s); the model was fitted with {n_outputs}."
-                )
-        # Rows to judge by need not be enough to learn from: for poisson, all of them may be 0.
-        loss.check_target(y if like is None else np.concatenate([like.y, y]))
-        return Batch(X, y, weight)
-
     def _tried_on(
         self, components: Components, data: Batch, known: Loss | None = None
     ) -> Components:
@@ -448,68 +410,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         loss = self._loss_for_targets(components.loss)
         return replace(components, loss=loss).tried_on(data, known)
 
-    def _weigh(
-        self, data: Batch, rows: np.ndarray | None = None, *, partial: bool = False
-    ) -> Batch:
-        """Class weights times sample weights, divided by their mean over the training rows.
-
-        Rows that are kept back get weight 0. `partial_fit` sees no mean over all rows: there
-        a weight scales the step.
-        """
-        if rows is None:
-            weight = self._class_weighted(data.y, data.weight, partial)
-        else:
-            of_rows = None if data.weight is None else data.weight[rows]
-            given = self._class_weighted(data.y[rows], of_rows, partial)
-            weight = np.zeros(data.X.shape[0])
-            weight[rows] = 1.0 if given is None else given
-        if weight is None:
-            return data
-        if not partial:  # the largest first: a sum of large weights may overflow
-            weight = weight / weight.max()
-            weight *= (len(weight) if rows is None else len(rows)) / weight.sum()
-        return data._replace(weight=weight.astype(data.X.dtype))
-
-    def _check_validation(
-        self, X_val: Any, y_val: Any, sample_weight_val: Any, data: Batch, components: Components
-    ) -> Batch | None:
-        """Validate the rows to judge epochs by; None where there are none."""
-        if X_val is None and y_val is None and sample_weight_val is None:
-            return None
-        if X_val is None or y_val is None:
-            given = "y_val" if X_val is None and y_val is not None else "X_val"
-            given = given if sample_weight_val is None else f"{given} or sample_weight_val"
-            raise ValueError(f"X_val and y_val belong together; fit was given only {given}.")
-        try:
-            held_out = self._check_data(
-                X_val, y_val, sample_weight_val, components.loss, reset=False, like=data
-            )
-        except ValueError as error:
-            raise ValueError(f"X_val, y_val: {error}") from None
-        return held_out.astype(data.X.dtype)
-
     def _stops_early(self, n: int, validated: bool) -> bool:
         """Whether a score on validation rows ends the training; X has n rows."""
         if isinstance(self.early_stopping, str):  # "auto"
             return validated or n > _EARLY_STOPPING_FROM
         return bool(self.early_stopping)
-
-    def _split(self, data: Batch, seed: int) -> tuple[np.ndarray, Batch]:
-        """Numbers of the training rows, and the rows kept back."""
-        n = data.X.shape[0]
-        try:
-            train, held_out = train_test_split(
-                np.arange(n),
-                test_size=self.validation_fraction,
-                random_state=seed,
-                stratify=self._strata(data.y),
-            )
-        except ValueError as error:
-            raise ValueError(
-                f"early_stopping cannot keep validation_fraction={self.validation_fraction} of "
-                f"{n} rows back: {error} Set early_stopping=False, or another fraction."
-            ) from None
-        return train, data.rows(held_out)
 
     # ------------------------------------------------------------ the training
 
@@ -549,8 +454,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         progress = training.progress.snapshot()
         snapshot = copy.copy(self)
         snapshot._publish(replace(training, progress=progress), dtype)
-        snapshot._memory = _Memory(progress, seed, _settings(self, training.components))
-        return {name: _copied(value) for name, value in vars(snapshot).items()}
+        snapshot._memory = Memory(progress, seed, settings_of(self, training.components))
+        return {name: copied(value) for name, value in vars(snapshot).items()}
 
     def _remember(self, training: Training, seed: int) -> None:
         """Keep what a later partial_fit goes on from: no data, no buffer."""
@@ -558,7 +463,7 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         progress.optimizer_state.pop("scratch", None)
         if not (plan.early_stopping and plan.n_steps is None):  # else it is not over
             progress.forget_best()
-        self._memory = _Memory(progress, seed, _settings(self, training.components))
+        self._memory = Memory(progress, seed, settings_of(self, training.components))
 
     def _publish(self, training: Training, dtype: Any) -> None:
         """Assign the fitted attributes."""
@@ -622,45 +527,6 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         return tags
 
 
-def _n_columns(y: np.ndarray) -> int:
-    return 1 if y.ndim == 1 else y.shape[1]
-
-
-@dataclass
-class _Memory:
-    """Where an estimator's training stands, and the settings that its optimizer state fits."""
-
-    progress: Any
-    seed: int
-    settings: tuple[Any, ...]
-
-
-def _copied(value: Any) -> Any:
-    """Copy arrays, and lists of arrays such as the classes of several labels."""
-    if isinstance(value, list):
-        return [_copied(entry) for entry in value]
-    return value.copy() if isinstance(value, np.ndarray) else value
-
-
-def _settings(estimator: Any, components: Components) -> tuple[Any, ...]:
-    optimizer = components.optimizer
-    return type(optimizer), dict(vars(optimizer)), isinstance(estimator.learning_rate, str)
-
-
-@contextmanager
-def _unchanged_on_failure(estimator: Any) -> Iterator[Callable[[], None]]:
-    """Put the estimator's attributes back if the block fails, unless `keep` was called in it."""
-    before = dict(estimator.__dict__)
-    kept = []
-    try:
-        yield lambda: kept.append(True)
-    except BaseException:
-        if not kept:
-            estimator.__dict__.clear()
-            estimator.__dict__.update(before)
-        raise
-
-
 def _seed(random_state: Any) -> int:
     try:
         return int(check_random_state(random_state).randint(np.iinfo(np.int32).max))
@@ -668,58 +534,8 @@ def _seed(random_state: Any) -> int:
         raise ValueError(f"random_state: {error}") from None
 
 
-def _check_judged(held_out: Batch, loss: Loss) -> None:
-    """Raise where rows to judge by have weights, and the loss, as tried, is of all rows."""
-    if held_out.weight is not None and not loss.per_sample:
-        raise ValueError(
-            f"sample_weight_val cannot be used: {loss!r} returns one number for all rows."
-        )
-
-
-def _check_same_labels(before: np.ndarray, now: np.ndarray) -> None:
-    if not np.array_equal(before, now):
-        raise ValueError(
-            f"warm_start=True goes on with the classes {before!r}, and y has {now!r}: use "
-            "warm_start=False, or the same labels."
-        )
-
-
 def _resolve_source(source: Any) -> GradientSource:
     return resolve("source", source, GRADIENTS, GradientSource)
-
-
-def _as_theta(parameters: Any, model: FeedForward) -> np.ndarray:
-    try:
-        theta = np.array(parameters, dtype=np.float64)
-    except (TypeError, ValueError):
-        theta = np.array(np.nan)
-    if theta.shape != (model.n_parameters,) or not np.isfinite(theta).all():
-        parts = ", ".join(f"{block.name} {block.shape}" for block in model.blocks)
-        raise ValueError(
-            f"parameters takes {model.n_parameters} finite numbers for this model ({parts}); "
-            f"got an array of shape {theta.shape}."
-        )
-    return theta
-
-
-def _check_allowed(weights: np.ndarray, constraint: Constraint) -> None:
-    low, high = constraint.bounds
-    if weights.size and not low <= weights.min() <= weights.max() <= high:
-        raise ValueError(
-            f"parameters has weights from {weights.min():.4g} to {weights.max():.4g}, and "
-            f"constraint={constraint!r} allows [{low:g}, {high:g}]: give others, or "
-            "constraint=None."
-        )
-
-
-def _drop_weightless(X: Any, y: np.ndarray, weight: np.ndarray) -> tuple[Any, Any, Any]:
-    """Without the rows of weight zero, before anything counts, splits or infers classes."""
-    keep = weight > 0
-    if keep.all():
-        return X, y, weight
-    if not keep.any():
-        raise ValueError("sample_weight: every weight is zero, so no row is left to learn from.")
-    return X[keep], y[keep], weight[keep]
 
 
 def _name_of(source: GradientSource, table: dict[str, type]) -> str:
