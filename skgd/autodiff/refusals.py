@@ -6,8 +6,7 @@ import sys
 from typing import Any, NoReturn
 
 import numpy as np
-import scipy
-import scipy.sparse
+import scipy.special
 
 INSTEAD = (
     "np.asarray, math.*, float(), np.vectorize, writing it into an array (a[i] = x) and the like "
