@@ -16,7 +16,6 @@ from sklearn.datasets import load_digits
 from timing import in_turn
 
 import skgd
-from skgd import _base
 from skgd.callbacks import (
     Checkpoint,
     EarlyStopping,
@@ -25,6 +24,7 @@ from skgd.callbacks import (
     RecordPath,
     TimeLimit,
 )
+from skgd.estimators import base
 
 EPOCHS = 300
 
@@ -48,7 +48,7 @@ class NoHooks:
 @contextmanager
 def without_bridge():
     """Fits that know nothing of callbacks."""
-    with mock.patch.object(_base, "Hooks", NoHooks):
+    with mock.patch.object(base, "Hooks", NoHooks):
         yield
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import BaseEstimator
 
-from skgd._documentation import Documented
+from skgd._documentation import Documented, room_of
 from skgd._synonyms import synonym
 
 
@@ -70,7 +70,7 @@ def resolve(
         base = kind[0] if isinstance(kind, tuple) else kind
         raise TypeError(
             f"{parameter} takes one of {_listed([*table, *extra])} or an instance of "
-            f"{base.__module__}.{base.__name__}; got {value!r} of type {type(value).__name__}."
+            f"{room_of(base)}.{base.__name__}; got {value!r} of type {type(value).__name__}."
         )
     value.check()
     return value

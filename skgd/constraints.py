@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from skgd._component import Component, check_number
-from skgd.coordinates import Coordinates
+from skgd.objective.coordinates import Coordinates
 
 __all__ = ["CONSTRAINTS", "Box", "Constraint", "Positive", "Unconstrained"]
 

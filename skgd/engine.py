@@ -5,7 +5,6 @@ Both do the same, up to rounding; the compiled one has no Python between the ste
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,17 +15,17 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from skgd._parameters import Components
 from skgd._threads import one_blas_thread
 from skgd.activations import ACTIVATIONS
-from skgd.averaging import AVERAGES
-from skgd.coordinates import Sums
-from skgd.differences import STENCILS
-from skgd.gradients import Analytic, Backprop, GradientFunction, GradientSource, Numeric
+from skgd.averaging import AVERAGES, Averaging
+from skgd.gradients import Analytic, Backprop, GradientSource, Numeric
+from skgd.gradients.base import GradientFunction
+from skgd.gradients.differences import STENCILS
+from skgd.gradients.moved_parameters import MovedParameters
 from skgd.losses import LOSSES
-from skgd.moved_parameters import MovedParameters
 from skgd.objective import Batch, Objective
-from skgd.optimizers import LBFGS, OPTIMIZERS
+from skgd.objective.statistics import Sums
+from skgd.optimizers import LBFGS, OPTIMIZERS, Optimizer
 
 ENGINES = ("auto", "numpy", "numba")
 _VARIABLE = "SKGD_ENGINE"
@@ -148,22 +147,25 @@ def engine_for(
     n_steps: int,
     n_rows: int,
     *,
-    components: Components | None = None,
+    optimizer: Optimizer | LBFGS | None = None,
+    average: Averaging | None = None,
+    bounded: bool = False,
     dropout: bool = False,
 ) -> str:
     """Return "numba" or "numpy", for a training of so many steps on so many rows each.
 
-    `components` are those of the training, or None for gradients alone.
+    The optimizer is None where gradients alone are asked for; `bounded` says whether a constraint
+    bounds the weights.
     """
     numeric = isinstance(source, Numeric)
-    if numeric:
-        compiled = not dropout and _has_compiled_moves(objective, source, X)
+    if numeric:  # any optimizer may make the steps
+        compiled = _has_compiled_moves(objective, source, X)
     else:
-        compiled = (
-            not dropout
-            and components is not None
-            and _has_compiled_form(objective, source, components, X)
+        compiled = _has_compiled_form(objective, source, X) and (
+            isinstance(optimizer, LBFGS)
+            or (_has_compiled_steps(optimizer, average) and not bounded)
         )
+    compiled = compiled and not dropout
     engine = wanted()
     if engine == "numpy" or not compiled:
         return "numpy"
@@ -239,7 +241,7 @@ def _seconds_of_moves(objective: Objective, X: Any, n_rows: int) -> float:
 
 
 def _has_compiled_moves(objective: Objective, source: Numeric, X: Any) -> bool:
-    """Whether machine code can measure: any optimizer may make the steps."""
+    """Whether machine code can measure."""
     return (
         type(source) is Numeric
         and source.space == "parameters"
@@ -257,28 +259,21 @@ def _has_compiled_parts(objective: Objective) -> bool:
     return type(objective.loss) in LOSSES.values() and activations and not model.direct_links
 
 
-def _has_compiled_form(
-    objective: Objective, source: GradientSource, components: Components, X: Any
-) -> bool:
+def _has_compiled_form(objective: Objective, source: GradientSource, X: Any) -> bool:
     """Whether all parts are rows of the tables; a user's own class may do anything."""
     return (
         type(source) in (Analytic, Backprop)
         and _has_compiled_parts(objective)
-        and (isinstance(components.optimizer, LBFGS) or _has_compiled_steps(components))
         and X.dtype in (np.float64, np.float32)
         and X.shape[0] < 2**31
         and (not sparse.issparse(X) or X.indices.dtype == np.int32)
     )
 
 
-def _has_compiled_steps(components: Components) -> bool:
+def _has_compiled_steps(optimizer: Optimizer | None, average: Averaging | None) -> bool:
     """Whether the kernels know all that a step has to do."""
-    average = components.average
-    return (
-        type(components.optimizer) in OPTIMIZERS.values()
-        and (average is None or type(average) in AVERAGES.values())
-        and not any(map(math.isfinite, components.constraint.bounds))
-    )
+    known = average is None or type(average) in AVERAGES.values()
+    return known and type(optimizer) in OPTIMIZERS.values()
 
 
 def _checked(engine: str, parameter: str) -> str:

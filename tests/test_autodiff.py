@@ -15,10 +15,11 @@ import scipy.special as sc
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from skgd import autodiff, special
-from skgd._composed import COMPOSED, CONSTANT, REARRANGING
-from skgd._derivatives import DERIVATIVES
+from skgd import special
 from skgd.autodiff import Traced, grad, value_and_grad, value_and_gradients, value_and_vjp
+from skgd.autodiff.composed import COMPOSED, CONSTANT, REARRANGING
+from skgd.autodiff.derivatives import DERIVATIVES
+from skgd.autodiff.refusals import name_of
 
 rng = np.random.default_rng(0)
 
@@ -497,7 +498,7 @@ def probes():
             default = tuple(positive(3) for _ in range(function.nin))
             cases = [(function, DOMAINS.get(function, default)), *cases]
         for number, (fun, arrays) in enumerate(cases):
-            name = f"{autodiff._name(function)}-{number}"
+            name = f"{name_of(function)}-{number}"
             yield pytest.param(function, fun, [np.asarray(a) for a in arrays], id=name)
 
 
@@ -546,7 +547,7 @@ def test_row_keeps_float32(function, fun, arrays):
     assert all(g.dtype == np.float32 for g in gradients)
 
 
-@pytest.mark.parametrize("function", sorted(CONSTANT, key=autodiff._name), ids=autodiff._name)
+@pytest.mark.parametrize("function", sorted(CONSTANT, key=name_of), ids=name_of)
 def test_constant_functions_are_not_recorded(function):
     x = np.array([1.5, 0.5, 2.5])
     extra = {

@@ -23,8 +23,6 @@ from sklearn.preprocessing import StandardScaler
 
 import skgd
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
-from skgd._growing import FirstEntries
-from skgd._same import same
 from skgd.callbacks import (
     Callback,
     Checkpoint,
@@ -34,6 +32,8 @@ from skgd.callbacks import (
     RecordPath,
     TimeLimit,
 )
+from skgd.callbacks._same import same
+from skgd.descent.growing import FirstEntries
 from skgd.optimizers import Adam
 
 X, y = load_iris(return_X_y=True)

@@ -14,7 +14,7 @@ pytest.importorskip("numba")
 
 from skgd import _threads
 from skgd.compiled import columns
-from skgd.coordinates import column_statistics
+from skgd.objective.statistics import column_statistics
 
 FEW, MANY = 1, 40_000  # rows of 7 columns: half of them none, and enough for the kernels
 

@@ -19,9 +19,9 @@ from skgd import (
     engine,
 )
 from skgd.activations import ACTIVATIONS
-from skgd.coordinates import Coordinates
 from skgd.gradients import Numeric
 from skgd.losses import LOSSES, SquaredError
+from skgd.objective.coordinates import Coordinates
 from skgd.optimizers import Adam
 
 pytest.importorskip("numba")

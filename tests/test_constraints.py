@@ -17,8 +17,8 @@ from skgd import (
 )
 from skgd.averaging import EMA
 from skgd.constraints import CONSTRAINTS, Bounds, Box, Positive, Unconstrained
-from skgd.coordinates import Coordinates
-from skgd.models import FeedForward
+from skgd.objective import FeedForward
+from skgd.objective.coordinates import Coordinates
 from skgd.optimizers import OPTIMIZERS, AdamW, Lion
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)

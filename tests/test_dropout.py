@@ -9,9 +9,9 @@ from scipy import sparse
 from sklearn.model_selection import train_test_split
 
 from skgd import MLPBackpropClassifier, MLPBackpropRegressor, config_context
-from skgd.dropout import Dropout
 from skgd.gradients import GRADIENTS, Numeric
 from skgd.objective import Batch
+from skgd.objective.dropout import Dropout
 
 NETWORKS = (MLPBackpropRegressor, MLPBackpropClassifier)
 both_networks = pytest.mark.parametrize("estimator", NETWORKS)

@@ -19,13 +19,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
-from skgd._derivatives import DERIVATIVES
 from skgd.activations import ACTIVATIONS
+from skgd.autodiff.derivatives import DERIVATIVES
 from skgd.gradient_check import GradientCheck, check_gradient
 from skgd.gradients import GRADIENTS, Analytic, Numeric
+from skgd.gradients.moved_parameters import MovedParameters
 from skgd.losses import Hinge, Loss, SquaredError, losses_for
-from skgd.models import DeltaRule
-from skgd.moved_parameters import MovedParameters
+from skgd.objective.models import DeltaRule
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
 PENALTIES = ("l2", "l1", "elasticnet", None)

@@ -10,9 +10,9 @@ from sklearn.metrics import log_loss
 from sklearn.preprocessing import StandardScaler
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, config_context
-from skgd._targets import _unique
 from skgd._threads import is_large
-from skgd.coordinates import column_statistics
+from skgd.estimators.targets import _unique
+from skgd.objective.statistics import column_statistics
 
 N, P = 2**18, 8
 

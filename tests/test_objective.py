@@ -29,13 +29,13 @@ from sklearn.svm import SVC, SVR, LinearSVC, LinearSVR
 
 from skgd import GDClassifier, GDRegressor, MLPBackpropClassifier, MLPBackpropRegressor
 from skgd.activations import Tanh
-from skgd.coordinates import Coordinates, column_statistics
 from skgd.losses import LOSSES, Huber, Quantile, losses_for
-from skgd.models import FeedForward
-from skgd.objective import Batch
+from skgd.objective import Batch, FeedForward
+from skgd.objective.coordinates import Coordinates
+from skgd.objective.statistics import column_statistics
 from skgd.penalties import PENALTIES
 from skgd.penalties import ElasticNet as ElasticNetPenalty
-from skgd.rates import _spectrum
+from skgd.schedules.rates import _spectrum
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
 

@@ -48,8 +48,8 @@ def modules() -> dict[str, ModuleType]:
 def names(module: ModuleType) -> list[str]:
     """Public names of a module.
 
-    `__all__` where there is one. Without, its classes are public, in the order of the file, and
-    those of its table that live in a file of their own; where there is no table, functions too.
+    Those of `__all__` where there is one, else what the file defines, in its order. Of a module
+    with a table they are the classes, its rows last and in the order of the table.
     """
     table = TABLES.get(module.__name__.removeprefix("skgd."), {})
     listed = getattr(module, "__all__", None)
@@ -59,10 +59,12 @@ def names(module: ModuleType) -> list[str]:
         objects = {
             name: value
             for name, value in vars(module).items()
-            if (inspect.isclass(value) or (inspect.isfunction(value) and not table))
-            and value.__module__ == module.__name__
+            if getattr(value, "__module__", None) == module.__name__
         }
-        objects |= {row.__name__: row for row in table.values()}
+    if table:
+        rows = {row.__name__: row for row in table.values()}
+        others = {name: value for name, value in objects.items() if name not in rows}
+        objects = {name: value for name, value in others.items() if inspect.isclass(value)} | rows
     return [name for name, value in objects.items() if callable(value) and name[0] != "_"]
 
 

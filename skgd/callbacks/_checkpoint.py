@@ -14,8 +14,8 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skgd._component import check_bool, check_number
-from skgd._same import checksum, same
 from skgd.callbacks._protocol import Callback, place_of
+from skgd.callbacks._same import checksum, same
 
 
 class Checkpoint(Callback):

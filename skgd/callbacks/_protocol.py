@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from sklearn.callback import CallbackContext
 
-from skgd._base import GradientLearner
 from skgd._component import Component
-from skgd._hooks import EPOCH, without_hooks
+from skgd.estimators import GradientLearner
+from skgd.estimators.hooks import EPOCH, without_hooks
 
 _HOOKS = ("after_epoch", "on_fit_task_begin", "on_fit_task_end")
 
@@ -20,8 +20,6 @@ class Callback(Component):
     A subclass overrides `begin`, which makes the state, and `after_epoch`; it reads what it needs
     off the fitted estimator it is given, whose attributes are those of a fit that ended there.
     """
-
-    _public_module = "skgd.callbacks"
 
     def setup(self, estimator: Any, context: CallbackContext) -> None:
         """Get ready for a training (scikit-learn's hook).

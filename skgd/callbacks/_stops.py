@@ -10,8 +10,8 @@ from typing import Any
 from sklearn.callback import CallbackContext
 
 from skgd._component import check_choice, check_number
-from skgd._hooks import EPOCH
 from skgd.callbacks._protocol import Callback, place_of
+from skgd.estimators.hooks import EPOCH
 
 _MONITORS = ("loss", "validation_loss", "validation_score", "gradient_norm")
 

@@ -9,9 +9,9 @@ import numpy as np
 from sklearn.callback import CallbackContext
 
 from skgd._component import check_number
-from skgd._hooks import without_hooks
-from skgd._log import table_head, table_row
 from skgd.callbacks._protocol import Callback, is_first_epoch, place_of
+from skgd.descent.log import table_head, table_row
+from skgd.estimators.hooks import without_hooks
 
 
 class PrintLog(Callback):

@@ -1,4 +1,4 @@
-"""Sums of columns and of their squares: kernels; the NumPy form is `coordinates.sums_of`."""
+"""Sums of columns and of squares: kernels; the NumPy form is `objective.statistics.sums_of`."""
 
 from __future__ import annotations
 

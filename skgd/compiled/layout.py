@@ -52,7 +52,7 @@ class Rows(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """The penalty, and the coordinates (`skgd.coordinates`); empty arrays for what is not there."""
+    """The penalty, and the coordinates (`objective.coordinates`); empty for what is not there."""
 
     l2: float
     l1: np.ndarray  # of each weight, in the coordinates of the descent

@@ -11,7 +11,7 @@ import math
 
 from skgd.compiled.intrinsics import like
 from skgd.compiled.numbers import exp, expm1, log, log1p, sign, softplus, tanh
-from skgd.losses import LOG_2
+from skgd.losses.base import LOG_2
 
 ARGUMENTS = "y raw values slopes n n setting"
 

@@ -14,12 +14,12 @@ from skgd.activations import ACTIVATIONS
 from skgd.compiled import compiler, moves
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.training import name_in
-from skgd.coordinates import Coordinates
-from skgd.differences import Stencil
+from skgd.gradients.differences import Stencil
+from skgd.gradients.moved_parameters import numbers_of
 from skgd.losses import LOSSES
-from skgd.models import Layers
-from skgd.moved_parameters import numbers_of
 from skgd.objective import Batch, Objective
+from skgd.objective.coordinates import Coordinates
+from skgd.objective.models import Layers
 
 _MOST_PARTS = 16
 _ROWS_OF_PART = 64  # at least
@@ -30,7 +30,7 @@ _NUMBERS = 2**16  # in the arrays of the rows that are worked on at a time: they
 
 
 class CompiledMoves:
-    """Moves in machine code, on several threads; see `skgd.moved_parameters.NumPyMoves`.
+    """Moves in machine code, on several threads; see `skgd.gradients.moved_parameters.NumPyMoves`.
 
     The rows are cut into parts by sizes alone, and the sums of the parts are added in fixed order:
     the result is the same, bit for bit, for any number of threads. float32 rows are measured in

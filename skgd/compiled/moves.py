@@ -4,7 +4,7 @@ A move changes one number in a row: the input of one unit, by the step times wha
 moves of a layer that change that unit's output are put in a queue, as many rows side by side: the
 inputs of the layer after it, as they are now. A full queue is run forward to the outputs, the loss
 is evaluated, and what it changed by goes to the parameter that was moved. The loss and the
-activations are called by address, and no derivative is: it is `skgd.moved_parameters` without
+activations are called by address, and no derivative is: it is `gradients.moved_parameters` without
 Python between the moves.
 
 In a row in which two inputs are equal (pixels with few grey levels, indicator columns, counts) the

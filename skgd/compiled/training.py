@@ -21,10 +21,9 @@ from skgd.compiled import compiler, layout
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.optimizers import OPTIMIZER_KERNELS, warmed_up
 from skgd.compiled.team import Team
-from skgd.coordinates import Coordinates
 from skgd.losses import LOSSES
-from skgd.models import FeedForward
-from skgd.objective import Batch, Objective
+from skgd.objective import Batch, FeedForward, Objective
+from skgd.objective.coordinates import Coordinates
 from skgd.optimizers import OPTIMIZERS
 
 _CACHE = 2**19  # bytes that a block of rows may take, with all that is computed from it

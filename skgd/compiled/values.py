@@ -10,7 +10,7 @@ formulas are those of the rows of the same names in `skgd.losses`, and settings 
 from __future__ import annotations
 
 from skgd.compiled.numbers import exp, expm1, log, log1p, softplus
-from skgd.losses import LOG_2
+from skgd.losses.base import LOG_2
 
 ARGUMENTS = "y raw values n n setting"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from skgd._base import GradientLearner
 from skgd._component import check_bool, check_choice, check_number
-from skgd._pipelines import learner_of, rows_seen
+from skgd.estimators import GradientLearner
+from skgd.estimators.pipelines import learner_of, rows_seen
 from skgd.plotting._figure import axes_for, legend, line_style, look, require_matplotlib, shorten
 from skgd.plotting._learners import by_name
 from skgd.plotting._paths import as_paths, record_path

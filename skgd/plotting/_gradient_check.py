@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from skgd._component import check_choice
-from skgd.gradient_check import check_gradient
-from skgd.gradient_report import DISAGREES, ON_KINKS, GradientCheck
+from skgd.gradient_check import GradientCheck, check_gradient
+from skgd.gradient_check.report import DISAGREES, ON_KINKS
 from skgd.plotting._figure import (
     axes_for,
     legend,

@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from skgd._pipelines import learner_of
+from skgd.estimators.pipelines import learner_of
 
 
 def fitted_learner(estimator: Any) -> Any:
