@@ -624,6 +624,16 @@ def test_largest_eigenvalue_and_trace(csr, fit_intercept):
     assert trace == pytest.approx(np.trace(of_z), rel=1e-12)
 
 
+@pytest.mark.parametrize("csr", [False, True])
+def test_largest_eigenvalue_may_be_that_of_the_intercept(csr):
+    """Of centred columns on a large scale it is one: no column of X points to it."""
+    X = np.random.default_rng(0).normal(size=(900, 6)) + 1.0
+    model = FeedForward(6, 1, linear_shape=(1, 6))
+    data = Batch(sparse.csr_matrix(X) if csr else X, np.zeros(900), None)
+    coordinates = Coordinates(model, X.mean(axis=0), np.full(6, 3.0))
+    assert _spectrum(data, coordinates)[0] == pytest.approx(1.0, rel=1e-3)
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_automatic_rate_does_not_see_the_units(estimator):
     """Columns on scales from 1 to 1e4, far from 0: as good as on standardised columns."""

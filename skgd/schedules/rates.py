@@ -258,9 +258,9 @@ def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
         mean = np.zeros(X.shape[1])
 
     # Power iteration by r = Z v, which has an entry for each row, where v has one for each column.
-    # It begins with a v: the order of the rows makes no difference.
-    v = np.random.default_rng(0).standard_normal(X.shape[1])
-    r = X @ v - mean @ v
+    # It begins with a v (the last is the intercept's): the order of the rows makes no difference.
+    v, v_last = np.split(np.random.default_rng(0).standard_normal(X.shape[1] + 1), [-1])
+    r = X @ v - mean @ v + math.sqrt(alike) * v_last
     transposed, eigenvalue = X.T, 0.0
     for _ in range(_POWER_ITERATIONS):
         s = weight * r / max(math.sqrt(weight @ np.square(r)), _TINY)
