@@ -15,7 +15,7 @@ import numpy as np
 
 from skgd._component import Component, check_number, resolve
 
-__all__ = ["AVERAGES", "EMA", "Averaging", "Mean"]
+__all__ = ["AVERAGES", "EMA", "Averaging", "Mean", "Polynomial"]
 
 
 class Averaging(Component, ABC):
@@ -154,7 +154,50 @@ class EMA(Averaging):
         return -math.expm1(n * math.log(decay)) / (1.0 - decay)
 
 
-AVERAGES: dict[str, type[Averaging]] = {"mean": Mean, "ema": EMA}
+class Polynomial(Averaging):
+    r"""A step counts as a power of its number: the start of the training is soon forgotten.
+
+    .. math:: \bar\theta_t = \Bigl(1 - \frac{p + 1}{t + p}\Bigr) \bar\theta_{t-1}
+              + \frac{p + 1}{t + p} \theta_t
+
+    The weight of step i is about :math:`i^p`. Unlike that of `EMA`, the window grows with the
+    training, so that the noise goes on falling; unlike `Mean`, it needs nobody to say when the
+    way from the start is over.
+
+    Parameters
+    ----------
+    power : float, default=3.0
+        :math:`p`, at least 0, which is `Mean`. About the last ``1 / (p + 1)`` of the steps count.
+
+    References
+    ----------
+    O. Shamir and T. Zhang, "Stochastic gradient descent for non-smooth optimization: convergence
+    results and optimal averaging schemes", ICML 2013, section 4.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skgd.averaging import Polynomial
+    >>> averaged, n = np.zeros(1), 0
+    >>> for theta in (4.0, 2.0, 0.0):  # weights 1/6, 2/6 and 3/6
+    ...     n = Polynomial(power=1).take_in(np.array([theta]), averaged, n, samples=0)
+    >>> bool(np.isclose(averaged[0], 8 / 6))
+    True
+    """
+
+    def __init__(self, power=3.0):
+        self.power = power
+
+    def check(self):
+        """Raise an error that names the wrong parameter, if there is one."""
+        check_number("power", self.power, low=0)
+
+    def mass(self, n):
+        """Sum of the weights, in units of the newest: ``(n + power) / (1 + power)``."""
+        return (n + self.power) / (1.0 + self.power)
+
+
+AVERAGES: dict[str, type[Averaging]] = {"mean": Mean, "ema": EMA, "polynomial": Polynomial}
 
 
 def resolve_average(average: Any) -> Averaging | None:
@@ -167,6 +210,8 @@ def resolve_average(average: Any) -> Averaging | None:
     Returns
     -------
     averaging : Averaging or None
+        None for "auto", too, which is settled when the data are known
+        (`skgd.schedules.rates.automatic_average`).
 
     Raises
     ------
@@ -184,4 +229,6 @@ def resolve_average(average: Any) -> Averaging | None:
     if isinstance(average, Real):
         check_number("average", average, low=0, integer=True)
         return Mean(after=average) if average else None
-    return resolve("average", average, AVERAGES, Averaging)
+    if isinstance(average, str) and average == "auto":
+        return None
+    return resolve("average", average, AVERAGES, Averaging, extra=("auto",))

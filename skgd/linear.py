@@ -39,8 +39,9 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
         function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
-        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
-        hundred steps: J then comes to its minimum, and not to a noise above it.
+        rate are "auto", the batches are a part of the rows, and there is no `average` or the loss
+        has kinks, the rate falls as 1/t after some hundred steps: J then comes to its minimum,
+        and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -72,7 +73,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
-        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
+        rate fall, or `average` keeps an average beside it, it is as many epochs as take 640 steps,
+        but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, also with ``tol=None``, and
         keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
@@ -86,9 +88,12 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool, int, "ema" or Averaging, default=False
+    average : "auto", bool, int, str or Averaging, default="auto"
         Average the parameters over the steps; an int begins after that many samples, "ema" or
-        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+        ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is
+        "polynomial" where rate and `schedule` are "auto" and the batches are a part of the rows,
+        but with an L1 term, whose zeros an average would lose; else False. The curves of losses
+        are those of the steps, of which the average has a lower J. See `skgd.averaging`.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -178,7 +183,7 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: Any = False,
+        average: Any = "auto",
         warm_start: bool = False,
         shuffle: bool = True,
         random_state: Any = None,
@@ -244,8 +249,9 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
         function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
-        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
-        hundred steps: J then comes to its minimum, and not to a noise above it.
+        rate are "auto", the batches are a part of the rows, and there is no `average` or the loss
+        has kinks, the rate falls as 1/t after some hundred steps: J then comes to its minimum,
+        and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -277,7 +283,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
         parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
-        rate fall, it is as many epochs as take 640 steps, but between 5 and 20.
+        rate fall, or `average` keeps an average beside it, it is as many epochs as take 640 steps,
+        but between 5 and 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, also with ``tol=None``, and
         keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
@@ -291,9 +298,12 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool, int, "ema" or Averaging, default=False
+    average : "auto", bool, int, str or Averaging, default="auto"
         Average the parameters over the steps; an int begins after that many samples, "ema" or
-        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+        ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is
+        "polynomial" where rate and `schedule` are "auto" and the batches are a part of the rows,
+        but with an L1 term, whose zeros an average would lose; else False. The curves of losses
+        are those of the steps, of which the average has a lower J. See `skgd.averaging`.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False
@@ -387,7 +397,7 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         scoring: Any = "loss",
         clip_norm: float | None = None,
         clip_value: float | None = None,
-        average: Any = False,
+        average: Any = "auto",
         class_weight: Any = None,
         warm_start: bool = False,
         shuffle: bool = True,

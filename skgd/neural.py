@@ -104,9 +104,10 @@ class MLPBackpropClassifier(ClassifierTarget, NetworkParameters, GradientLearner
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool, int, "ema" or Averaging, default=False
+    average : "auto", bool, int, str or Averaging, default=False
         Average the parameters over the steps; an int begins after that many samples, "ema" or
-        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+        ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is False for
+        a network with hidden layers. See `skgd.averaging`.
     dropout : float or list of float, default=0.0
         Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
         has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,
@@ -351,9 +352,10 @@ class MLPBackpropRegressor(RegressorTarget, NetworkParameters, GradientLearner):
         Largest norm of the gradient that the optimizer is given.
     clip_value : float or None, default=None
         Largest size of an entry of the gradient; entries are cut off before `clip_norm` counts.
-    average : bool, int, "ema" or Averaging, default=False
+    average : "auto", bool, int, str or Averaging, default=False
         Average the parameters over the steps; an int begins after that many samples, "ema" or
-        ``EMA(decay=0.999)`` forgets old steps. See `skgd.averaging`.
+        ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is False for
+        a network with hidden layers. See `skgd.averaging`.
     dropout : float or list of float, default=0.0
         Share of the hidden units, in [0, 1), that each step of the training leaves out; a list
         has one for each hidden layer. `loss_curve_` is J with them left out; all else (validation,

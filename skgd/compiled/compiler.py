@@ -214,7 +214,9 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
             layout.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
         ),
         "terms": _group(layout.Terms, float_, flat, flat, flat, flat, flat, float_),
-        "rule": _group(layout.Rule, floats, floats, floats, floats, float_, int_, float_, float_),
+        "rule": _group(
+            layout.Rule, floats, floats, floats, floats, float_, int_, float_, float_, float_
+        ),
         "state": _group(layout.State, flat, flat, flat, flat, flat),
         "space": _group(
             *[layout.Space, table, *[flat] * 9, table, table, types.float64[:, ::1]],

@@ -72,7 +72,8 @@ class Rule(NamedTuple):
     products: np.ndarray  # of NAdam's momenta before the step
     clip_norm: float  # inf for none
     average_after: int  # samples
-    average_decay: float  # of the weights of an average; 1 where all count alike
+    average_decay: float  # of the weights of an average; 1 for a power instead
+    average_power: float  # 0 where all count alike
     clip_value: float  # inf for none
 
 

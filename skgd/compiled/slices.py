@@ -184,10 +184,10 @@ def prepare(part, lo, hi, u, clip_value, terms, network, space):
 
 
 @njit(**EXACT)
-def mass(n, decay):
+def mass(n, decay, power):
     """Sum of the weights of n parameters in an average (see `skgd.averaging`)."""
     if decay == 1.0:
-        return float(n)
+        return (n + power) / (1.0 + power)
     if decay == 0.0:
         return 1.0
     return -math.expm1(n * math.log(decay)) / (1.0 - decay)

@@ -16,7 +16,6 @@ from scipy import sparse
 
 from skgd._threads import allowed_threads
 from skgd.activations import ACTIVATIONS
-from skgd.averaging import EMA
 from skgd.compiled import compiler, layout
 from skgd.compiled.losses import LOSS_KERNELS
 from skgd.compiled.optimizers import OPTIMIZER_KERNELS, warmed_up
@@ -159,8 +158,9 @@ class CompiledEpochs:
             momenta=np.empty(self._longest),
             products=np.ones(self._longest + 1),
             clip_norm=math.inf if plan.clip_norm is None else float(plan.clip_norm),
-            average_after=0 if plan.average is None else int(plan.average.after),
-            average_decay=float(plan.average.decay) if isinstance(plan.average, EMA) else 1.0,
+            average_after=int(getattr(plan.average, "after", 0)),
+            average_decay=float(getattr(plan.average, "decay", 1.0)),
+            average_power=float(getattr(plan.average, "power", 0.0)),
             clip_value=math.inf if plan.clip_value is None else float(plan.clip_value),
         )
         self._order = np.empty(0 if batches.in_order else batches.n, np.int32)
@@ -297,7 +297,7 @@ class CompiledGradient:
             order=np.empty(0, np.int32),
             n=n,
             batch_size=n,
-            rule=layout.Rule(one, one, one, one, math.inf, 0, 1.0, math.inf),
+            rule=layout.Rule(one, one, one, one, math.inf, 0, 1.0, 0.0, math.inf),
             optimizer=None,
             u=self._u,
         )

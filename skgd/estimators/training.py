@@ -12,6 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from skgd import descent
+from skgd.averaging import Averaging
 from skgd.constraints import Bounds
 from skgd.descent.stopping import Limits
 from skgd.engine import compiled_moves, engine_for, sums_for
@@ -26,7 +27,12 @@ from skgd.objective.dropout import Dropout
 from skgd.objective.statistics import Sums, column_statistics, output_statistics
 from skgd.optimizers import LBFGS
 from skgd.schedules import InvScaling
-from skgd.schedules.rates import automatic_patience, automatic_rate, automatic_schedule
+from skgd.schedules.rates import (
+    automatic_average,
+    automatic_patience,
+    automatic_rate,
+    automatic_schedule,
+)
 
 _AUTO_BATCH = 256  # rows
 
@@ -214,6 +220,9 @@ def prepare(
         data = data.astype(np.float64)
     n = data.X.shape[0] if rows is None else len(rows)
     batches = _Batching.of(estimator, components, n, one_pass)
+    average = components.average
+    if _is_auto(estimator.average) and _is_automatic(estimator):
+        average = automatic_average(components.optimizer, objective, batches.size, n)
     engine = engine_for(
         objective,
         components.source,
@@ -221,7 +230,7 @@ def prepare(
         batches.n_steps,
         batches.size,
         optimizer=components.optimizer,
-        average=components.average,
+        average=average,
         bounded=any(map(math.isfinite, components.constraint.bounds)),
         dropout=any(estimator._dropout_rates()),
     )
@@ -244,10 +253,12 @@ def prepare(
     plan = _plan(
         estimator,
         components,
+        objective,
         data,
         progress,
         n,
         batches,
+        average,
         seed,
         early_stopping=early_stopping,
         one_pass=one_pass,
@@ -329,10 +340,12 @@ def n_rows_of_batch(batch_size: Any, n: int, optimizer: Any, loss: Loss) -> int:
 def _plan(
     estimator: Any,
     components: Components,
+    objective: Objective,
     data: Batch,
     progress: descent.Progress,
     n: int,
     batches: _Batching,
+    average: Averaging | None,
     seed: int,
     early_stopping: bool,
     one_pass: bool,
@@ -349,16 +362,15 @@ def _plan(
             rate /= components.source.mean_square(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
-    schedule = components.schedule
-    if _is_auto(estimator.schedule) and _is_auto(estimator.learning_rate):
-        schedule = automatic_schedule(optimizer, progress.coordinates, batch_size, n, one_pass)
+    schedule, settles = components.schedule, False
+    if _is_automatic(estimator):
+        averaged = average is not None
+        schedule = automatic_schedule(optimizer, objective, batch_size, n, averaged, one_pass)
+        settles = averaged or isinstance(schedule, InvScaling)
     rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
     patience = estimator.n_iter_no_change
     if _is_auto(patience):
-        automatic = schedule is not components.schedule
-        patience = automatic_patience(
-            automatic and isinstance(schedule, InvScaling), batches.n_steps_of_epoch
-        )
+        patience = automatic_patience(settles, batches.n_steps_of_epoch)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule.for_training(),
@@ -371,7 +383,7 @@ def _plan(
         tol=None if one_pass and not early_stopping else estimator.tol,
         n_iter_no_change=int(patience),
         clip_norm=estimator.clip_norm,
-        average=components.average,
+        average=average,
         shuffle=bool(estimator.shuffle),
         seed=seed,
         early_stopping=early_stopping,
@@ -389,6 +401,11 @@ def _plan(
         bounds=Bounds.of(components.constraint, progress.coordinates, progress.u.dtype),
         epochs_done=epochs_done,
     )
+
+
+def _is_automatic(estimator: Any) -> bool:
+    """Whether rate and schedule are left to the data."""
+    return _is_auto(estimator.learning_rate) and _is_auto(estimator.schedule)
 
 
 def _is_auto(value: Any) -> bool:

@@ -12,9 +12,12 @@ which inputs, outputs and J are of order one. For a linear model there are two k
   ``sqrt(1 + n_features)``; its rate is in units of one over that.
 
 Mini-batches differ, and at a constant rate the parameters never come to rest: J of a linear model
-stays some per cent above its minimum. `automatic_schedule` lets the rate fall as ``1 / t`` after
-some hundred steps, which is the fastest fall that still reaches the minimum of a strongly convex J
-(Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, theorem 4.7).
+stays some per cent above its minimum. Their average does come to rest, close to the minimum where
+J is smooth, at a constant rate and as fast as any method can (Polyak & Juditsky 1992; Bach &
+Moulines 2013). Where the loss has kinks, or no average is kept, as under an L1 term, whose zeros
+an average would lose, the rate falls as ``1 / t`` after some hundred steps, the fastest fall that
+still reaches the minimum of a strongly convex J (Robbins & Monro 1951; Bottou, Curtis & Nocedal
+2018, theorem 4.7).
 
 The curvature of a network has no useful bound: there the rates are the optimizer's own, and
 follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together. J has no
@@ -29,8 +32,9 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 
+from skgd.averaging import Averaging, Polynomial
 from skgd.losses import Loss
-from skgd.objective import Batch, FeedForward
+from skgd.objective import Batch, FeedForward, Objective
 from skgd.objective.coordinates import Coordinates
 from skgd.optimizers import LBFGS, Optimizer
 from skgd.schedules.base import Schedule
@@ -85,11 +89,34 @@ def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float
     return optimizer.network_rate * _NETWORK_FACTORS[loss.task] * math.sqrt(_WIDTH / width)
 
 
+def automatic_average(
+    optimizer: Optimizer | LBFGS, objective: Objective, batch_size: int, n: int
+) -> Averaging | None:
+    """Average of the parameters for an automatic rate: where the noise of mini-batches remains.
+
+    Parameters
+    ----------
+    optimizer : Optimizer or LBFGS
+    objective : Objective
+    batch_size, n : int
+        Rows of a batch, and of all data.
+
+    Returns
+    -------
+    averaging : Averaging or None
+        None for networks too: between two of their minima may be a hill.
+    """
+    convex = not objective.model.hidden_layer_sizes
+    averaged = convex and objective.l1_strength == 0.0 and _is_noisy(optimizer, batch_size, n)
+    return Polynomial() if averaged else None
+
+
 def automatic_schedule(
     optimizer: Optimizer | LBFGS,
-    coordinates: Coordinates,
+    objective: Objective,
     batch_size: int,
     n: int,
+    averaged: bool,
     one_pass: bool = False,
 ) -> Schedule:
     """Schedule for an automatic rate: a fall where the noise of mini-batches would remain.
@@ -97,9 +124,11 @@ def automatic_schedule(
     Parameters
     ----------
     optimizer : Optimizer or LBFGS
-    coordinates : Coordinates
+    objective : Objective
     batch_size, n : int
         Rows of a batch, and of all data.
+    averaged : bool
+        Whether an average of the parameters is kept.
     one_pass : bool
         Whether nobody knows if other rows will follow, whose J cannot be compared.
 
@@ -107,23 +136,28 @@ def automatic_schedule(
     -------
     schedule : Schedule
     """
-    noisy = batch_size < n and not isinstance(optimizer, LBFGS) and not optimizer.slows_down
-    if not noisy:
+    if not _is_noisy(optimizer, batch_size, n):
         return Constant()
-    if coordinates.model.hidden_layer_sizes:
+    if objective.model.hidden_layer_sizes:
         return Constant() if one_pass else Plateau()
+    if averaged and objective.loss.smooth:
+        return Constant()
     least, most = _STEPS_AT_FULL_RATE
-    return InvScaling(power_t=1.0, after=min(max(least, coordinates.model.n_features), most))
+    return InvScaling(power_t=1.0, after=min(max(least, objective.model.n_features), most))
 
 
-def automatic_patience(falling: bool, n_steps: int) -> int:
+def _is_noisy(optimizer: Optimizer | LBFGS, batch_size: int, n: int) -> bool:
+    return batch_size < n and not isinstance(optimizer, LBFGS) and not optimizer.slows_down
+
+
+def automatic_patience(settles: bool, n_steps: int) -> int:
     """Epochs without progress after which no progress is expected any more.
 
     Parameters
     ----------
-    falling : bool
-        Whether the rate falls as 1/t. J then comes to rest: at a constant rate a
-        lucky epoch is followed by many that are not, and most of those are to be waited for.
+    settles : bool
+        Whether the parameters come to rest, or their average does. Else a lucky epoch is followed
+        by many that are not, and most of those are to be waited for.
     n_steps : int
         Steps of an epoch.
 
@@ -131,7 +165,7 @@ def automatic_patience(falling: bool, n_steps: int) -> int:
     -------
     n_epochs : int
     """
-    if not falling:
+    if not settles:
         return _PATIENCE
     return min(_PATIENCE, max(_LEAST_PATIENCE, math.ceil(_STEPS_WATCHED / n_steps)))
 
