@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.special import gamma
 from sklearn.base import clone
+from sklearn.linear_model import Lasso, LinearRegression
 from sklearn.model_selection import GridSearchCV
 
 from skgd import (
@@ -12,7 +14,7 @@ from skgd import (
     MLPBackpropClassifier,
     MLPBackpropRegressor,
 )
-from skgd.averaging import AVERAGES, EMA, Mean
+from skgd.averaging import AVERAGES, EMA, Mean, Polynomial
 
 ESTIMATORS = (GDRegressor, GDClassifier, MLPBackpropRegressor, MLPBackpropClassifier)
 SGD = {"optimizer": "sgd", "learning_rate": 0.1, "batch_size": None, "tol": None}
@@ -65,11 +67,21 @@ def test_ema_as_in_torch_but_for_the_bias(decay):
     assert_allclose(model.parameters_, expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("power", [0, 1, 3, 0.5])
+def test_polynomial_is_the_weighted_mean_of_the_steps(power):
+    """Step i has the weight Gamma(i + power) / Gamma(i), about i^power (Shamir & Zhang 2013)."""
+    X, y = data()
+    i = np.arange(1.0, 13.0)
+    expected = np.average(path(12, X, y), axis=0, weights=gamma(i + power) / gamma(i))
+    model = GDRegressor(average=Polynomial(power=power), max_iter=12, **SGD).fit(X, y)
+    assert_allclose(model.parameters_, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("n", [1, 2, 7, 1000])
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.999, 1 - 1e-9])
 def test_mass_is_the_sum_of_the_weights(decay, n):
     assert_allclose(EMA(decay=decay).mass(n), np.sum(decay ** np.arange(float(n))), rtol=1e-7)
-    assert Mean().mass(n) == n
+    assert Mean().mass(n) == Polynomial(power=0).mass(n) == n
 
 
 def test_names_and_objects():
@@ -93,6 +105,8 @@ def test_wrong_settings_are_named(average):
         GDRegressor(average=average).fit(*data())
     with pytest.raises((ValueError, TypeError), match="after"):
         GDRegressor(average=Mean(after=-1)).fit(*data())
+    with pytest.raises((ValueError, TypeError), match="power"):
+        GDRegressor(average=Polynomial(power=-1)).fit(*data())
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -121,3 +135,80 @@ def test_ema_comes_closer_than_the_last_step():
         model = GDRegressor(optimizer="sgd", average=average, tol=None, random_state=0, **settings)
         errors[repr(average)] = np.linalg.norm(model.fit(X, y).parameters_ - best)
     assert errors["EMA()"] < 0.3 * errors["False"]
+
+
+# ------------------------------------------------------------------------------------------ "auto"
+
+AUTO = {"batch_size": 20, "max_iter": 4, "tol": None, "random_state": 0}
+
+
+def same(estimator, X, y, *averages, **settings):
+    models = [estimator(average=a, **AUTO | settings).fit(X, y) for a in averages]
+    return np.array_equal(models[0].parameters_, models[1].parameters_)
+
+
+def test_auto_is_the_default_of_linear_models():
+    assert [make().average for make in ESTIMATORS] == ["auto", "auto", False, False]
+
+
+@pytest.mark.parametrize("estimator", [GDRegressor, GDClassifier])
+@pytest.mark.parametrize("optimizer", ["nesterov", "sgd", "adam"])
+def test_auto_averages_where_batches_are_noisy(estimator, optimizer):
+    X, y = data()
+    y = y if estimator is GDRegressor else y > 0
+    assert same(estimator, X, y, "auto", Polynomial(), optimizer=optimizer)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"batch_size": None},
+        {"learning_rate": 0.1},
+        {"schedule": "cosine"},
+        {"penalty": "l1"},
+        {"penalty": "elasticnet"},
+        {"constraint": "positive"},
+        {"optimizer": "adagrad"},  # which slows down by itself
+        {"optimizer": "lbfgs", "batch_size": "auto"},
+    ],
+    ids=str,
+)
+def test_auto_keeps_no_average_elsewhere(settings):
+    assert same(GDRegressor, *data(), "auto", False, **settings)
+
+
+def test_networks_keep_none():
+    assert same(MLPBackpropRegressor, *data(), "auto", False, hidden_layer_sizes=(3,))
+
+
+def rates(**settings):
+    return GDRegressor(**AUTO | {"max_iter": 60} | settings).fit(*data()).history_["learning_rate"]
+
+
+def test_the_rate_falls_where_nothing_else_calms_the_steps():
+    """Constant beside an average of a smooth J; else ``1 / (1 + t / 128)`` at steps 2 to 179."""
+    assert len(set(rates())) == len(set(rates(loss="huber", average=True))) == 1
+    for settings in ({"average": False}, {"loss": "absolute_error"}, {"penalty": "l1"}):
+        fall = np.array(rates(**settings))
+        assert_allclose(fall[-1] / fall[0], (128 + 2) / (128 + 179), rtol=1e-12)
+
+
+@pytest.mark.parametrize("p", [5, 40])
+def test_default_fit_comes_close_to_least_squares(p):
+    """Noisy batches: the residuals are as large as the signal. Scikit-learn solves it exactly."""
+    X, y = data(n=20_000, p=p)
+    y += np.random.default_rng(1).normal(size=len(y))
+    exact = LinearRegression().fit(X, y)
+    least = np.mean((exact.predict(X) - y) ** 2)
+    model = GDRegressor(penalty=None, random_state=0).fit(X, y)
+    assert np.mean((model.predict(X) - y) ** 2) < least * (1 + 1e-4)
+    steps = GDRegressor(penalty=None, average=False, schedule="constant", tol=None, random_state=0)
+    steps.set_params(max_iter=model.n_iter_).fit(X, y)
+    assert np.mean((steps.predict(X) - y) ** 2) > least * (1 + 1e-3)
+
+
+def test_zeros_of_an_l1_term_stay_exact():
+    X, y = data(n=2000, p=10)
+    y = y - X[:, :5] @ np.linspace(-2, 2, 10)[:5]  # five columns that say nothing
+    model = GDRegressor(penalty="l1", alpha=0.1, random_state=0).fit(X, y)
+    assert_array_equal(model.coef_ == 0, Lasso(alpha=0.1).fit(X, y).coef_ == 0)

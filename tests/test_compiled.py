@@ -28,7 +28,7 @@ from skgd import (
     config_context,
 )
 from skgd.activations import ACTIVATIONS
-from skgd.averaging import EMA
+from skgd.averaging import EMA, Polynomial
 from skgd.exceptions import DivergenceWarning
 from skgd.losses import LOSSES, Focal, Huber, LogLoss, losses_for
 from skgd.optimizers import (
@@ -307,6 +307,7 @@ PARAMETERS = [
     {"average": "ema"},
     {"average": EMA(decay=0.5), "learning_rate": 0.1},
     {"average": EMA(decay=0.0)},
+    {"average": Polynomial(power=2.5)},
     {"average": 60, "penalty": "l1", "alpha": 0.1},
     {"learning_rate": 0.01},
     {"learning_rate": 0.01, "optimizer": "lion", "alpha": 0.3},

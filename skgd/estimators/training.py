@@ -220,9 +220,10 @@ def prepare(
         data = data.astype(np.float64)
     n = data.X.shape[0] if rows is None else len(rows)
     batches = _Batching.of(estimator, components, n, one_pass)
+    bounded = any(map(math.isfinite, components.constraint.bounds))
     average = components.average
     if _is_auto(estimator.average) and _is_automatic(estimator):
-        average = automatic_average(components.optimizer, objective, batches.size, n)
+        average = automatic_average(components.optimizer, objective, batches.size, n, bounded)
     engine = engine_for(
         objective,
         components.source,
@@ -231,7 +232,7 @@ def prepare(
         batches.size,
         optimizer=components.optimizer,
         average=average,
-        bounded=any(map(math.isfinite, components.constraint.bounds)),
+        bounded=bounded,
         dropout=any(estimator._dropout_rates()),
     )
     if progress is None:

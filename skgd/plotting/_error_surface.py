@@ -18,6 +18,7 @@ from skgd.plotting._plane import plane_of_parameters, plane_of_paths
 _N_LEVELS = 18
 _MARGIN = 0.15  # of the extent of the paths, on each side
 _FAR = 10.0  # times J at the start: what is higher does not set the limits of the axes
+_HIGHEST = 1e150  # that is drawn: a projection multiplies what is near the largest number
 
 
 class ErrorSurfaceDisplay:
@@ -387,12 +388,12 @@ class ErrorSurfaceDisplay:
     def _height(self) -> Callable[[np.ndarray], np.ndarray]:
         """Return what is drawn upwards: J, or the logarithm of its distance from the lowest."""
         if not self._logarithmic:
-            return lambda values: np.where(np.isfinite(values), values, np.nan)
+            return lambda values: np.where(np.abs(values) < _HIGHEST, values, np.nan)
         lowest, first = self.levels_[:2]
 
         def logarithm(values: np.ndarray) -> np.ndarray:
             above = np.maximum(values - lowest, 0.0) + (first - lowest)
-            return np.log10(np.where(np.isfinite(above), above, np.nan))
+            return np.log10(np.where(above < _HIGHEST, above, np.nan))
 
         return logarithm
 

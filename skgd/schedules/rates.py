@@ -14,10 +14,10 @@ which inputs, outputs and J are of order one. For a linear model there are two k
 Mini-batches differ, and at a constant rate the parameters never come to rest: J of a linear model
 stays some per cent above its minimum. Their average does come to rest, close to the minimum where
 J is smooth, at a constant rate and as fast as any method can (Polyak & Juditsky 1992; Bach &
-Moulines 2013). Where the loss has kinks, or no average is kept, as under an L1 term, whose zeros
-an average would lose, the rate falls as ``1 / t`` after some hundred steps, the fastest fall that
-still reaches the minimum of a strongly convex J (Robbins & Monro 1951; Bottou, Curtis & Nocedal
-2018, theorem 4.7).
+Moulines 2013). Where the loss has kinks, or no average is kept (an L1 term or bounds, whose
+exact zeros an average would lose), the rate falls as ``1 / t`` after some hundred steps: the
+fastest fall that still reaches the minimum of a strongly convex J (Robbins & Monro 1951; Bottou,
+Curtis & Nocedal 2018, theorem 4.7).
 
 The curvature of a network has no useful bound: there the rates are the optimizer's own, and
 follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together. J has no
@@ -90,7 +90,7 @@ def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float
 
 
 def automatic_average(
-    optimizer: Optimizer | LBFGS, objective: Objective, batch_size: int, n: int
+    optimizer: Optimizer | LBFGS, objective: Objective, batch_size: int, n: int, bounded: bool
 ) -> Averaging | None:
     """Average of the parameters for an automatic rate: where the noise of mini-batches remains.
 
@@ -100,6 +100,8 @@ def automatic_average(
     objective : Objective
     batch_size, n : int
         Rows of a batch, and of all data.
+    bounded : bool
+        Whether there are bounds on the weights.
 
     Returns
     -------
@@ -107,7 +109,8 @@ def automatic_average(
         None for networks too: between two of their minima may be a hill.
     """
     convex = not objective.model.hidden_layer_sizes
-    averaged = convex and objective.l1_strength == 0.0 and _is_noisy(optimizer, batch_size, n)
+    exact = bounded or objective.l1_strength > 0.0  # weights at a bound or at zero
+    averaged = convex and not exact and _is_noisy(optimizer, batch_size, n)
     return Polynomial() if averaged else None
 
 
