@@ -137,13 +137,11 @@ def take_rows(part, start, m, network, rows, space):
                     prefetch(rows.X, row * p + j)
                 prefetch(rows.X, row * p + p - 1)
         row = np.int64(rows.order[start + i])
-        for k in range(K):
-            targets[i * K + k] = rows.y[row * K + k]
+        copy(rows.y, row * K, targets, i * K, K)
         if rows.weight.size:
             weight[i] = rows.weight[row]
         if not rows.is_sparse:
-            for j in range(p):
-                X[i * p + j] = rows.X[row * p + j]
+            copy(rows.X, row * p, X, i * p, p)
 
 
 @njit(**SUMS)
@@ -261,8 +259,9 @@ def add_rows(z, b, m, q):
             z[i] += b[0]
         return
     for i in range(m):
+        row = z[i * q : (i + 1) * q]
         for j in range(q):
-            z[i * q + j] += b[j]
+            row[j] += b[j]
 
 
 @njit(**SUMS)
@@ -277,5 +276,6 @@ def sum_rows(delta, m, q, add, out):
         out[0] += total
         return
     for i in range(m):
+        row = delta[i * q : (i + 1) * q]
         for j in range(q):
-            out[j] += delta[i * q + j]
+            out[j] += row[j]

@@ -14,17 +14,17 @@ from skgd.compiled.numbers import EXACT, SUMS, sign
 @njit(**SUMS)
 def add_up(lo, hi, theta, terms, network, gradients):
     """Sum the gradients of the parts into the first; add the L2 term, and return its value."""
-    gradient = gradients[0]
+    gradient = gradients[0][lo:hi]
     for part in range(1, gradients.shape[0]):
-        other = gradients[part]
-        for i in range(lo, hi):
+        other = gradients[part][lo:hi]
+        for i in range(hi - lo):
             gradient[i] += other[i]
-    if terms.l2 == 0.0:
-        return 0.0
     hi = min(hi, network.n_weights)
-    strength = like(theta, terms.l2)
-    for i in range(lo, hi):
-        gradient[i] += strength * theta[i]
+    if terms.l2 == 0.0 or hi <= lo:
+        return 0.0
+    weights, strength = theta[lo:hi], like(theta, terms.l2)
+    for i in range(hi - lo):
+        gradient[i] += strength * weights[i]
     return 0.5 * terms.l2 * squares_of(theta, lo, hi)
 
 
@@ -35,13 +35,13 @@ def squares_of(array, lo, hi):
     Apart from loops that write: whether such a loop is run in vectors, which changes the order of
     a sum, hangs on where the arrays lie.
     """
-    total = 0.0
-    for i in range(lo, hi):
-        total += array[i] * array[i]
+    total, part = 0.0, array[lo:hi]
+    for i in range(part.size):
+        total += part[i] * part[i]
     return total
 
 
-@njit(**SUMS)
+@njit(**EXACT)
 def to_theta(u, theta, network, terms):
     """``W = U / s``, ``b = c - m W`` in the first layer; times spread, plus centre in the last."""
     copy(u, 0, theta, 0, theta.size)
@@ -49,14 +49,22 @@ def to_theta(u, theta, network, terms):
     if terms.inverse_scale.size:
         p, q = network.sizes[0], network.sizes[1]
         b = theta[network.n_weights : network.n_weights + q]
-        for j in range(p):
-            inverse = terms.inverse_scale[j]
-            mean = terms.mean[j]
+        if network.linear:
             for k in range(q):
-                i = k * p + j if network.linear else j * q + k
-                theta[i] *= inverse
+                weights = theta[k * p : (k + 1) * p]
+                for j in range(p):
+                    weights[j] *= terms.inverse_scale[j]
                 if network.intercepts:
-                    b[k] -= mean * theta[i]
+                    b[k] -= product_of(terms.mean, weights)
+        else:
+            for j in range(p):
+                weights = theta[j * q : (j + 1) * q]
+                inverse, mean = terms.inverse_scale[j], terms.mean[j]
+                for k in range(q):
+                    weights[k] *= inverse
+                if network.intercepts:
+                    for k in range(q):
+                        b[k] -= mean * weights[k]
     if terms.spread.size:
         p, q = network.sizes[n_layers - 1], network.sizes[n_layers]
         begin = network.n_weights - p * q
@@ -70,6 +78,15 @@ def to_theta(u, theta, network, terms):
 
 
 @njit(**SUMS)
+def product_of(a, b):
+    """Sum of ``a * b``; apart from writes, as `squares_of`."""
+    total = like(b, 0.0)
+    for i in range(b.size):
+        total += a[i] * b[i]
+    return total
+
+
+@njit(**EXACT)
 def pull_back(gradient, network, terms):
     """Turn dJ/dtheta into d(J/unit)/du: the transpose of `to_theta`."""
     n_layers = network.sizes.size - 1
@@ -85,15 +102,21 @@ def pull_back(gradient, network, terms):
     if terms.inverse_scale.size:
         p, q = network.sizes[0], network.sizes[1]
         b = gradient[network.n_weights : network.n_weights + q]
-        for j in range(p):
-            inverse = terms.inverse_scale[j]
-            mean = terms.mean[j]
+        if network.linear:
             for k in range(q):
-                i = k * p + j if network.linear else j * q + k
-                g = gradient[i]
+                slopes = gradient[k * p : (k + 1) * p]
+                tilt = b[k] if network.intercepts else like(b, 0.0)
+                for j in range(p):
+                    slopes[j] = (slopes[j] - terms.mean[j] * tilt) * terms.inverse_scale[j]
+        else:
+            for j in range(p):
+                slopes = gradient[j * q : (j + 1) * q]
+                inverse, mean = terms.inverse_scale[j], terms.mean[j]
                 if network.intercepts:
-                    g -= mean * b[k]
-                gradient[i] = g * inverse
+                    for k in range(q):
+                        slopes[k] -= mean * b[k]
+                for k in range(q):
+                    slopes[k] *= inverse
     if terms.unit != 1.0:
         unit = like(gradient, terms.unit)
         for i in range(gradient.size):
@@ -114,10 +137,10 @@ def pull_back_chunk(lo, hi, network, terms, space):
         if network.intercepts:
             for part in range(space.tilts.shape[0]):
                 tilt += space.tilts[part, k]
-        for i in range(begin, end):
-            j = i - k * p
-            g = gradient[i] - terms.mean[j] * tilt
-            gradient[i] = g * terms.inverse_scale[j] * spread * unit
+        first, slopes = begin - k * p, gradient[begin:end]
+        mean, inverse = terms.mean[first:], terms.inverse_scale[first:]
+        for i in range(slopes.size):
+            slopes[i] = (slopes[i] - mean[i] * tilt) * inverse[i] * spread * unit
         begin = end
     for i in range(max(lo, network.n_weights), hi):
         if terms.spread.size:
@@ -128,9 +151,10 @@ def pull_back_chunk(lo, hi, network, terms, space):
 @njit(**SUMS)
 def shift_of(begin, end, first, u, terms):
     """Mean of what the weights add to the raw output; apart from writes, as `squares_of`."""
-    shift = like(u, 0.0)
-    for i in range(begin, end):
-        shift += terms.mean[i - first] * (u[i] * terms.inverse_scale[i - first])
+    shift, weights = like(u, 0.0), u[begin:end]
+    mean, inverse = terms.mean[begin - first :], terms.inverse_scale[begin - first :]
+    for i in range(weights.size):
+        shift += mean[i] * (weights[i] * inverse[i])
     return shift
 
 
@@ -143,8 +167,10 @@ def to_theta_chunk(part, lo, hi, u, theta, network, terms, space):
         k = begin // p
         end = min(hi, (k + 1) * p)
         spread = terms.spread[k] if terms.spread.size else like(theta, 1.0)
-        for i in range(begin, end):
-            theta[i] = u[i] * terms.inverse_scale[i - k * p] * spread
+        moved, weights = u[begin:end], theta[begin:end]
+        inverse = terms.inverse_scale[begin - k * p :]
+        for i in range(weights.size):
+            weights[i] = moved[i] * inverse[i] * spread
         space.shifts[part, k] += shift_of(begin, end, k * p, u, terms)
         begin = end
 
@@ -164,23 +190,37 @@ def intercepts_to_theta(u, theta, network, terms, space):
 def prepare(part, lo, hi, u, clip_value, terms, network, space):
     """The L1 term's value and pseudo-gradient (see `skgd.penalties`), clipping, sums of squares."""
     gradient = space.gradients[0]
-    most = like(gradient, clip_value)
-    value = 0.0
     if terms.l1.size:
-        for i in range(lo, min(hi, network.n_weights)):
-            value += abs(u[i]) * terms.l1[i]
-        for i in range(lo, min(hi, network.n_weights)):
-            w, g, strength = u[i], gradient[i], terms.l1[i]
-            softened = g - strength if g > strength else (g + strength if g < -strength else g * 0)
-            signed = g + strength if w > 0 else g - strength
-            gradient[i] = signed if w != 0 else softened
-            space.old[i] = w
+        end = max(lo, min(hi, network.n_weights))
+        slopes, weights, strengths = gradient[lo:end], u[lo:end], terms.l1[lo:end]
+        space.losses[part, 1] += terms.unit * sizes_of(weights, strengths)
+        soften(slopes, weights, strengths)
+        copy(u, lo, space.old, lo, end - lo)
     space.losses[part, 3] = squares_of(gradient, lo, hi)
     if clip_value < math.inf:
-        for i in range(lo, hi):
-            gradient[i] = most if gradient[i] > most else max(gradient[i], -most)
-    space.losses[part, 1] += terms.unit * value
+        slopes, most = gradient[lo:hi], like(gradient, clip_value)
+        for i in range(slopes.size):
+            slopes[i] = most if slopes[i] > most else max(slopes[i], -most)
     space.losses[part, 2] = squares_of(gradient, lo, hi)
+
+
+@njit(**SUMS)
+def sizes_of(weights, strengths):
+    """Value of the L1 term; apart from writes, as `squares_of`."""
+    value = 0.0
+    for i in range(weights.size):
+        value += abs(weights[i]) * strengths[i]
+    return value
+
+
+@njit(**EXACT)
+def soften(slopes, weights, strengths):
+    """Turn the slopes of smooth J into those of the way down with the L1 term."""
+    for i in range(slopes.size):
+        w, g, strength = weights[i], slopes[i], strengths[i]
+        softened = g - strength if g > strength else (g + strength if g < -strength else g * 0)
+        signed = g + strength if w > 0 else g - strength
+        slopes[i] = signed if w != 0 else softened
 
 
 @njit(**EXACT)
@@ -200,20 +240,22 @@ def move(lo, hi, step, t, shrink, mean_of, last, kernels, network, terms, rule, 
     if last:
         copy(u, lo, state.before, lo, hi - lo)
     if shrink != 1.0:
-        for i in range(lo, hi):
-            gradient[i] *= like(gradient, shrink)
+        slopes, factor = gradient[lo:hi], like(gradient, shrink)
+        for i in range(slopes.size):
+            slopes[i] *= factor
     call(
         kernels.optimizer,
         (u, gradient, state.memory, u.size, lo, hi, network.n_weights, rule.settings,
          rule.products[step], t + step + 1, rule.rates[step], rule.momenta[step]),
     )  # fmt: skip
     if terms.l1.size:
-        for i in range(lo, min(hi, network.n_weights)):
-            old = space.old[i]
-            orthant = sign(old) if old != 0.0 else -sign(gradient[i])
-            if u[i] * orthant <= 0.0:
-                u[i] = like(u, 0.0)
+        end = max(lo, min(hi, network.n_weights))
+        moved, before, slopes = u[lo:end], space.old[lo:end], gradient[lo:end]
+        for i in range(moved.size):
+            old = before[i]
+            orthant = sign(old) if old != 0.0 else -sign(slopes[i])
+            moved[i] = like(u, 0.0) if moved[i] * orthant <= 0.0 else moved[i]
     if mean_of:
-        count_ = like(u, mean_of)
-        for i in range(lo, hi):
-            state.averaged[i] += (u[i] - state.averaged[i]) / count_
+        averaged, moved, count_ = state.averaged[lo:hi], u[lo:hi], like(u, mean_of)
+        for i in range(moved.size):
+            averaged[i] += (moved[i] - averaged[i]) / count_
