@@ -139,7 +139,7 @@ def test_ema_comes_closer_than_the_last_step():
 
 # ------------------------------------------------------------------------------------------ "auto"
 
-AUTO = {"batch_size": 20, "max_iter": 4, "tol": None, "random_state": 0}
+AUTO = {"batch_size": 20, "max_iter": 11, "tol": None, "random_state": 0}
 
 
 def same(estimator, X, y, *averages, **settings):
@@ -163,6 +163,7 @@ def test_auto_averages_where_batches_are_noisy(estimator, optimizer):
     "settings",
     [
         {"batch_size": None},
+        {"max_iter": 10},  # 30 steps
         {"learning_rate": 0.1},
         {"schedule": "cosine"},
         {"penalty": "l1"},

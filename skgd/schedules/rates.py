@@ -48,6 +48,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 # A step for each feature, within these limits. Of powers 1/2, 3/4 and 1, and 64 to 256 steps, that
 # came closest to the minimum of J for 28 and 100 features; 784 need more steps at the full rate.
 _STEPS_AT_FULL_RATE = (128, 1024)
+_STEPS_FROM_START = 32  # at least: an average of fewer would be of the way from the start
 # Epochs without progress that end a training, and the fewest with a falling rate, which have to be
 # this many steps: J of an epoch of few steps moves by noise, and the rate hardly falls in it.
 _PATIENCE, _LEAST_PATIENCE, _STEPS_WATCHED = 20, 5, 640
@@ -90,7 +91,12 @@ def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float
 
 
 def automatic_average(
-    optimizer: Optimizer | LBFGS, objective: Objective, batch_size: int, n: int, bounded: bool
+    optimizer: Optimizer | LBFGS,
+    objective: Objective,
+    batch_size: int,
+    n: int,
+    n_steps: float,
+    bounded: bool,
 ) -> Averaging | None:
     """Average of the parameters for an automatic rate: where the noise of mini-batches remains.
 
@@ -100,6 +106,8 @@ def automatic_average(
     objective : Objective
     batch_size, n : int
         Rows of a batch, and of all data.
+    n_steps : int or inf
+        Steps that the training may take.
     bounded : bool
         Whether there are bounds on the weights.
 
@@ -110,7 +118,8 @@ def automatic_average(
     """
     convex = not objective.model.hidden_layer_sizes
     exact = bounded or objective.l1_strength > 0.0  # weights at a bound or at zero
-    averaged = convex and not exact and _is_noisy(optimizer, batch_size, n)
+    far = n_steps >= _STEPS_FROM_START
+    averaged = convex and far and not exact and _is_noisy(optimizer, batch_size, n)
     return Polynomial() if averaged else None
 
 
