@@ -392,9 +392,8 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         with np.errstate(over="ignore", invalid="ignore"):
             if not is_large(X):
                 return model.raw(model.layers(theta), X)
-            raw = raw_of_many(model, theta, X)
-            # Nothing that is not finite gets through a linear model unseen.
-            if model.hidden_layer_sizes or not np.isfinite(raw).all():
+            raw, finite = raw_of_many(model, theta, X)
+            if not finite:  # or finite rows overflow
                 check_finite(X, type(self).__name__)
         return raw
 

@@ -199,7 +199,7 @@ class DeltaRule:
     def forward(self, layers: Layers, X: Any, masks: Masks = None) -> np.ndarray:
         """Raw outputs (n, n_outputs), in a buffer that the next call overwrites."""
         a = X
-        buffers = self._rows(X.shape[0])
+        buffers = self._last = self._rows(X.shape[0])
         for index, activation in enumerate(self.model.activations):
             z, out, below = buffers[index]
             _affine(a, *layers[index], z)
@@ -212,6 +212,10 @@ class DeltaRule:
         if layers.direct is not None:
             raw += X @ layers.direct
         return raw
+
+    def inputs_of_first(self) -> np.ndarray:
+        """Return what the units of the first layer were given in the last `forward`."""
+        return self._last[0][0]
 
     def backward(
         self, layers: Layers, X: Any, delta: np.ndarray, gradient: Layers, masks: Masks = None
@@ -271,7 +275,7 @@ class DeltaRule:
         return np.empty((n, size), dtype=self.dtype)
 
 
-def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndarray:
+def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> tuple[np.ndarray, bool]:
     """Raw outputs for many rows, by blocks that fit the cache.
 
     Parameters
@@ -283,14 +287,17 @@ def raw_of_many(model: FeedForward, theta: np.ndarray, X: np.ndarray) -> np.ndar
     Returns
     -------
     raw : ndarray of shape (n,) or (n, n_outputs)
+    finite : bool
+        Whether X is known to be finite: what is not gets through the first layer.
     """
     dtype = np.result_type(X, theta)
     layers = model.layers(theta.astype(dtype, copy=False))
     rule = DeltaRule(model, dtype)
-    raw = np.empty((X.shape[0], model.n_outputs), dtype)
+    raw, finite = np.empty((X.shape[0], model.n_outputs), dtype), True
     for rows in gen_batches(X.shape[0], BLOCK):
         raw[rows] = rule.forward(layers, X[rows])
-    return raw[:, 0] if model.n_outputs == 1 else raw
+        finite = finite and bool(np.isfinite(rule.inputs_of_first().sum()))
+    return (raw[:, 0] if model.n_outputs == 1 else raw), finite
 
 
 def gradient_by_input(
