@@ -168,6 +168,8 @@ class Polynomial(Averaging):
     ----------
     power : float, default=3.0
         :math:`p`, at least 0, which is `Mean`. About the last ``1 / (p + 1)`` of the steps count.
+    after : int, default=0
+        Samples to be seen before the average begins.
 
     References
     ----------
@@ -185,12 +187,14 @@ class Polynomial(Averaging):
     True
     """
 
-    def __init__(self, power=3.0):
+    def __init__(self, power=3.0, after=0):
         self.power = power
+        self.after = after
 
     def check(self):
         """Raise an error that names the wrong parameter, if there is one."""
         check_number("power", self.power, low=0)
+        check_number("after", self.after, low=0, integer=True)
 
     def mass(self, n):
         """Sum of the weights, in units of the newest: ``(n + power) / (1 + power)``."""

@@ -91,10 +91,10 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     average : "auto", bool, int, str or Averaging, default="auto"
         Average the parameters over the steps; an int begins after that many samples, "ema" or
         ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is
-        "polynomial" where rate and `schedule` are "auto" and the batches are a part of the rows,
-        but not with an L1 term or `constraint`, whose exact zeros an average would lose, nor in a
-        training of fewer than 32 steps; else False. The curves of losses are those of the steps,
-        above the J of the average. See `skgd.averaging`.
+        "polynomial", after 32 steps, where rate and `schedule` are "auto" and the batches are a
+        part of the rows, but not with an L1 term or `constraint`, whose exact zeros an average
+        would lose; else False. The curves of losses are those of the steps, above the J of the
+        average. See `skgd.averaging`.
     warm_start : bool, default=False
         Let `fit` begin from the present parameters, where they have the right shape.
     shuffle : bool, default=True
@@ -302,10 +302,10 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     average : "auto", bool, int, str or Averaging, default="auto"
         Average the parameters over the steps; an int begins after that many samples, "ema" or
         ``EMA(decay=0.999)`` forgets old steps, "polynomial" ever more of them. "auto" is
-        "polynomial" where rate and `schedule` are "auto" and the batches are a part of the rows,
-        but not with an L1 term or `constraint`, whose exact zeros an average would lose, nor in a
-        training of fewer than 32 steps; else False. The curves of losses are those of the steps,
-        above the J of the average. See `skgd.averaging`.
+        "polynomial", after 32 steps, where rate and `schedule` are "auto" and the batches are a
+        part of the rows, but not with an L1 term or `constraint`, whose exact zeros an average
+        would lose; else False. The curves of losses are those of the steps, above the J of the
+        average. See `skgd.averaging`.
     class_weight : dict, "balanced" or None, default=None
         Factor on the weight of each class's rows.
     warm_start : bool, default=False

@@ -156,14 +156,13 @@ def test_auto_is_the_default_of_linear_models():
 def test_auto_averages_where_batches_are_noisy(estimator, optimizer):
     X, y = data()
     y = y if estimator is GDRegressor else y > 0
-    assert same(estimator, X, y, "auto", Polynomial(), optimizer=optimizer)
+    assert same(estimator, X, y, "auto", Polynomial(after=32 * 20), optimizer=optimizer)
 
 
 @pytest.mark.parametrize(
     "settings",
     [
         {"batch_size": None},
-        {"max_iter": 10},  # 30 steps
         {"learning_rate": 0.1},
         {"schedule": "cosine"},
         {"penalty": "l1"},
@@ -176,6 +175,13 @@ def test_auto_averages_where_batches_are_noisy(estimator, optimizer):
 )
 def test_auto_keeps_no_average_elsewhere(settings):
     assert same(GDRegressor, *data(), "auto", False, **settings)
+
+
+def test_auto_begins_after_32_steps():
+    short, constant = {"max_iter": 10}, {"average": False, "schedule": "constant"}
+    settings = AUTO | short
+    one, other = (GDRegressor(**settings | more).fit(*data()) for more in ({}, constant))
+    assert_array_equal(one.parameters_, other.parameters_)
 
 
 def test_networks_keep_none():

@@ -307,7 +307,7 @@ PARAMETERS = [
     {"average": "ema"},
     {"average": EMA(decay=0.5), "learning_rate": 0.1},
     {"average": EMA(decay=0.0)},
-    {"average": Polynomial(power=2.5)},
+    {"average": Polynomial(power=2.5, after=30)},
     {"average": 60, "penalty": "l1", "alpha": 0.1},
     {"learning_rate": 0.01},
     {"learning_rate": 0.01, "optimizer": "lion", "alpha": 0.3},

@@ -223,10 +223,7 @@ def prepare(
     bounded = any(map(math.isfinite, components.constraint.bounds))
     average = components.average
     if _is_auto(estimator.average) and _is_automatic(estimator):
-        n_steps = math.inf if one_pass else batches.n_steps
-        average = automatic_average(
-            components.optimizer, objective, batches.size, n, n_steps, bounded
-        )
+        average = automatic_average(components.optimizer, objective, batches.size, n, bounded)
     engine = engine_for(
         objective,
         components.source,

@@ -48,7 +48,7 @@ _TINY = float(np.finfo(np.float64).tiny)
 # A step for each feature, within these limits. Of powers 1/2, 3/4 and 1, and 64 to 256 steps, that
 # came closest to the minimum of J for 28 and 100 features; 784 need more steps at the full rate.
 _STEPS_AT_FULL_RATE = (128, 1024)
-_STEPS_FROM_START = 32  # at least: an average of fewer would be of the way from the start
+_STEPS_FROM_START = 32  # that are no part of the average: an epoch may have no more of them
 # Epochs without progress that end a training, and the fewest with a falling rate, which have to be
 # this many steps: J of an epoch of few steps moves by noise, and the rate hardly falls in it.
 _PATIENCE, _LEAST_PATIENCE, _STEPS_WATCHED = 20, 5, 640
@@ -95,7 +95,6 @@ def automatic_average(
     objective: Objective,
     batch_size: int,
     n: int,
-    n_steps: float,
     bounded: bool,
 ) -> Averaging | None:
     """Average of the parameters for an automatic rate: where the noise of mini-batches remains.
@@ -106,8 +105,6 @@ def automatic_average(
     objective : Objective
     batch_size, n : int
         Rows of a batch, and of all data.
-    n_steps : int or inf
-        Steps that the training may take.
     bounded : bool
         Whether there are bounds on the weights.
 
@@ -118,9 +115,9 @@ def automatic_average(
     """
     convex = not objective.model.hidden_layer_sizes
     exact = bounded or objective.l1_strength > 0.0  # weights at a bound or at zero
-    far = n_steps >= _STEPS_FROM_START
-    averaged = convex and far and not exact and _is_noisy(optimizer, batch_size, n)
-    return Polynomial() if averaged else None
+    if not convex or exact or not _is_noisy(optimizer, batch_size, n):
+        return None
+    return Polynomial(after=_STEPS_FROM_START * batch_size)
 
 
 def automatic_schedule(
