@@ -22,6 +22,7 @@ SIZES = ((1_000_000, 28), (200_000, 100), (50_000, 784))
 ALPHA = 1e-3  # skgd's default
 LADDER = (1, 2, 3, 4, 5, 6, 8, 10, 13, 16, 20, 25, 32, 40, 50, 65, 80, 100, 150, 200, 300)
 _LONGEST = 5.0  # seconds that a setting is tried for
+_SHORT = 0.2  # seconds, below which it is tried several times
 NAMES = {"logistic": "SGDClassifier", "squared": "SGDRegressor"}
 
 
@@ -149,7 +150,10 @@ def _best(
     for name, make in candidates.items():
         for epochs in LADDER:
             model = make(epochs)
-            took = seconds_of(functools.partial(model.fit, problem.X, problem.y))
+            fit = functools.partial(model.fit, problem.X, problem.y)
+            took = seconds_of(fit)
+            if took < _SHORT:  # something else may have run
+                took = min(took, *(seconds_of(fit) for _ in range(4)))
             reached = problem.excess(model) <= goal
             if reached and took < least:
                 best, least = (name, epochs, make), took

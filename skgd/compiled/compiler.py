@@ -211,7 +211,7 @@ def _driver_types(dtype: np.dtype) -> dict[str, Any]:
         "kernels": _group(layout.Kernels, int_, float_, integers, integers, int_, int_, int_, int_),
         "network": _group(layout.Network, integers, int_, int_, int_),
         "rows": _group(
-            layout.Rows, flat, flat, numbers, integers, int_, flat, flat, numbers, int_, int_
+            layout.Rows, flat, flat, numbers, integers, int_, flat, flat, integers, int_, int_
         ),
         "terms": _group(layout.Terms, float_, flat, flat, flat, flat, flat, float_),
         "rule": _group(

@@ -163,12 +163,11 @@ class CompiledEpochs:
             average_power=float(getattr(plan.average, "power", 0.0)),
             clip_value=math.inf if plan.clip_value is None else float(plan.clip_value),
         )
-        self._order = np.empty(0 if batches.in_order else batches.n, np.int32)
         self._bound = _Bound(
             objective,
             progress.coordinates,
             batches.data,
-            order=self._order,
+            order=batches.row_numbers,
             n=batches.n,
             batch_size=batches.size,
             rule=self._rule,
@@ -191,8 +190,7 @@ class CompiledEpochs:
 
     def run(self, progress: Any) -> float:
         """One pass over the rows. Returns the running mean of J, non-finite as soon as it is."""
-        if not self.batches.in_order:
-            self._order[:] = self.batches.order(progress.epoch)[: self.batches.n]
+        self.batches.draw_order(progress.epoch)
         total, first = 0.0, 0
         while first < self._n_steps:
             n = min(self._longest, self._n_steps - first)
@@ -294,7 +292,7 @@ class CompiledGradient:
             self._objective,
             self._coordinates,
             batch,
-            order=np.empty(0, np.int32),
+            order=np.empty(0, np.int64),
             n=n,
             batch_size=n,
             rule=layout.Rule(one, one, one, one, math.inf, 0, 1.0, 0.0, math.inf),

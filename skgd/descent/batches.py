@@ -7,9 +7,12 @@ from typing import Any
 
 import numpy as np
 from scipy import sparse
+from sklearn.utils import gen_batches
 
 from skgd.descent.plan import Plan
 from skgd.objective import Batch
+
+_CHUNK = 2**16  # row numbers
 
 
 class Batches:
@@ -40,6 +43,9 @@ class Batches:
         self.rows = rows
         # Whether the rows of a batch lie one after the other.
         self.in_order = whole or (rows is None and not plan.shuffle)
+        n_all = data.X.shape[0] if rows is None else len(rows)
+        # int64, which NumPy shuffles faster than shorter numbers.
+        self._order = np.empty(0 if self.in_order else n_all, dtype=np.int64)
         if not self.in_order:
             self._take_X = _gatherer(data.X, self.size)
             self._take_y = _gatherer(data.y, self.size)
@@ -49,23 +55,30 @@ class Batches:
 
     def __call__(self, epoch: int) -> Iterator[Batch]:
         """Batches of this epoch; each is overwritten by the next."""
-        order = self.order(epoch)
+        self.draw_order(epoch)
         for start in range(0, self.n, self.size):
-            if order is None:
+            if self.in_order:
                 yield self.data.view(start, min(start + self.size, self.n))
             else:
-                rows = order[start : start + self.size]
+                rows = self.row_numbers[start : start + self.size]
                 yield Batch(self._take_X(rows), self._take_y(rows), self._take_weight(rows))
 
-    def order(self, epoch: int) -> np.ndarray | None:
-        """Numbers of the rows of this epoch, in the order of its steps; None for 0, 1, 2, ..."""
+    @property
+    def row_numbers(self) -> np.ndarray:
+        """Where `draw_order` writes the numbers of the rows; empty where they are in order."""
+        return self._order[: self.n]
+
+    def draw_order(self, epoch: int) -> None:
+        """Write the numbers of the rows in the order of this epoch's steps."""
         if self.in_order:
-            return None
-        n = self.data.X.shape[0]
-        order = np.arange(n, dtype=np.int32) if self.rows is None else self.rows.copy()
+            return
+        if self.rows is not None:
+            self._order[:] = self.rows
+        else:
+            for rows in gen_batches(len(self._order), _CHUNK):
+                self._order[rows] = np.arange(rows.start, rows.stop)
         if self.plan.shuffle:
-            np.random.default_rng([self.plan.seed, epoch]).shuffle(order)
-        return order
+            np.random.default_rng([self.plan.seed, epoch]).shuffle(self._order)
 
     def first(self) -> Batch:
         """Rows to judge parameters on: as many as one batch has, and not overwritten by batches."""
