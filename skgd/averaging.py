@@ -58,7 +58,7 @@ class Averaging(Component, ABC):
         n_averaged : int
             How many it averages now; 0 before it begins, where it is a copy of u.
         """
-        if samples < self.after:
+        if samples < self.after and not n_averaged:  # once begun, it goes on
             np.copyto(averaged, u)
             return n_averaged
         n_averaged += 1

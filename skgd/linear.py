@@ -39,9 +39,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
         function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
-        rate are "auto", the batches are a part of the rows, and there is no `average` or the loss
-        has kinks, the rate falls as 1/t after some hundred steps: J then comes to its minimum,
-        and not to a noise above it.
+        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
+        hundred steps: J then comes to its minimum, and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -72,9 +71,8 @@ class GDRegressor(RegressorTarget, LinearParameters, GradientLearner):
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
-        rate fall, or `average` keeps an average beside it, it is as many epochs as take 640 steps,
-        but between 5 and 20.
+        parameters of the lowest J are kept, or the `average`. "auto" is 20; where the automatic
+        `schedule` lets the rate fall, it is as many epochs as take 640 steps, but from 5 to 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, also with ``tol=None``, and
         keep the best parameters, not the last. The rows are those given to `fit` as X_val, else
@@ -250,9 +248,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
     schedule : str, schedule or callable, default="auto"
         Factor on the learning rate: a name in ``skgd.schedules.SCHEDULES``, an object, or a
         function ``(step, n_steps) -> factor``. "auto" is constant, but where both this and the
-        rate are "auto", the batches are a part of the rows, and there is no `average` or the loss
-        has kinks, the rate falls as 1/t after some hundred steps: J then comes to its minimum,
-        and not to a noise above it.
+        rate are "auto" and the batches are a part of the rows, the rate falls as 1/t after some
+        hundred steps: J then comes to its minimum, and not to a noise above it.
     penalty : {"l2", "l1", "elasticnet", None} or Penalty, default="l2"
         "l1" gives exact zeros. Intercepts are not penalised.
     alpha : float, default=1e-3
@@ -283,9 +280,8 @@ class GDClassifier(ClassifierTarget, LinearParameters, GradientLearner):
         Evaluations of J on a batch; the training ends with the epoch that reaches them.
     n_iter_no_change : int or "auto", default="auto"
         Epochs without improvement, one after the other, that end the training; the
-        parameters of the lowest J are kept. "auto" is 20; where the automatic `schedule` lets the
-        rate fall, or `average` keeps an average beside it, it is as many epochs as take 640 steps,
-        but between 5 and 20.
+        parameters of the lowest J are kept, or the `average`. "auto" is 20; where the automatic
+        `schedule` lets the rate fall, it is as many epochs as take 640 steps, but from 5 to 20.
     early_stopping : bool or "auto", default=False
         Stop when the score on validation rows no longer improves, also with ``tol=None``, and
         keep the best parameters, not the last. The rows are those given to `fit` as X_val, else

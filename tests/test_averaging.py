@@ -13,6 +13,7 @@ from skgd import (
     GDRegressor,
     MLPBackpropClassifier,
     MLPBackpropRegressor,
+    config_context,
 )
 from skgd.averaging import AVERAGES, EMA, Mean, Polynomial
 
@@ -178,26 +179,64 @@ def test_auto_keeps_no_average_elsewhere(settings):
 
 
 def test_auto_begins_after_32_steps():
-    short, constant = {"max_iter": 10}, {"average": False, "schedule": "constant"}
-    settings = AUTO | short
-    one, other = (GDRegressor(**settings | more).fit(*data()) for more in ({}, constant))
-    assert_array_equal(one.parameters_, other.parameters_)
+    assert same(GDRegressor, *data(), "auto", False, max_iter=10)  # 30 of them
+    assert not same(GDRegressor, *data(), "auto", False, max_iter=11)
+
+
+@pytest.mark.parametrize("rare", [0.01, 0.003])
+def test_default_fit_of_a_rare_class_comes_to_the_minimum(rare):
+    """A few rows carry half of the weight, and jolt the steps; L-BFGS finds the minimum."""
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(20_000, 20)), rng.random(20_000) < rare
+    X[y] += 0.5
+    settings = {"class_weight": "balanced", "random_state": 0}
+    exact = GDClassifier(optimizer="lbfgs", tol=1e-10, max_iter=1000, **settings).fit(X, y)
+    J = exact.objective(X, y, np.where(y, 0.5 / y.mean(), 0.5 / (1 - y.mean())))
+    model = GDClassifier(**settings).fit(X, y)
+    assert J.value(model.parameters_) < J.value(exact.parameters_) * (1 + 1e-3)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "numba"])
+def test_a_pass_of_a_few_rows_goes_on_with_the_average(engine):
+    if engine == "numba":
+        pytest.importorskip("numba")
+    X, y = data(n=20_000, p=10)
+    exact = LinearRegression().fit(X, y)
+    least = np.mean((exact.predict(X) - y) ** 2)
+    with config_context(engine=engine):
+        model = GDRegressor(penalty=None, random_state=0).fit(X[:-50], y[:-50])
+        model.partial_fit(X[-50:], y[-50:])
+    assert np.mean((model.predict(X) - y) ** 2) < least * (1 + 1e-4)
+
+
+def test_once_begun_an_average_goes_on():
+    """Larger passes have a later beginning (here 32 steps of more rows), which is behind them."""
+    pytest.importorskip("numba")
+    X, y = data(n=20_000, p=10)
+    found = []
+    for engine in ("numpy", "numba"):
+        model = GDRegressor(random_state=0)
+        with config_context(engine=engine):
+            for rows in (*[slice(k * 300, k * 300 + 300) for k in range(20)], slice(10_000, None)):
+                model.partial_fit(X[rows], y[rows])
+        found.append(model.parameters_)
+    assert_allclose(found[1], found[0], rtol=1e-10)
+    average = Mean(after=100)
+    averaged = np.zeros(1)
+    assert average.take_in(np.ones(1), averaged, 3, samples=50) == 4
+    assert averaged[0] == 0.25
 
 
 def test_networks_keep_none():
     assert same(MLPBackpropRegressor, *data(), "auto", False, hidden_layer_sizes=(3,))
 
 
-def rates(**settings):
-    return GDRegressor(**AUTO | {"max_iter": 60} | settings).fit(*data()).history_["learning_rate"]
-
-
-def test_the_rate_falls_where_nothing_else_calms_the_steps():
-    """Constant beside an average of a smooth J; else ``1 / (1 + t / 128)`` at steps 2 to 179."""
-    assert len(set(rates())) == len(set(rates(loss="huber", average=True))) == 1
-    for settings in ({"average": False}, {"loss": "absolute_error"}, {"penalty": "l1"}):
-        fall = np.array(rates(**settings))
-        assert_allclose(fall[-1] / fall[0], (128 + 2) / (128 + 179), rtol=1e-12)
+def test_the_rate_falls_beside_the_average_too():
+    """``1 / (1 + t / 128)`` at steps 2 to 179, the last of each epoch."""
+    for settings in ({}, {"average": False}, {"loss": "absolute_error"}, {"penalty": "l1"}):
+        model = GDRegressor(**AUTO | {"max_iter": 60} | settings).fit(*data())
+        rates = model.history_["learning_rate"]
+        assert_allclose(rates[-1] / rates[0], (128 + 2) / (128 + 179), rtol=1e-12)
 
 
 @pytest.mark.parametrize("p", [5, 40])

@@ -2,8 +2,6 @@
 
 import ast
 import importlib
-import subprocess
-import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -54,9 +52,3 @@ def test_a_room_says_what_it_has_and_hands_it_out(room):
     assert module.__doc__
     assert module.__all__
     assert all(hasattr(module, name) for name in module.__all__)
-
-
-def test_importing_the_package_loads_nothing_heavy():
-    code = "import sys, skgd; print(*{'numba', 'matplotlib'} & set(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    assert done.stdout.strip() == ""

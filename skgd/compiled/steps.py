@@ -134,7 +134,7 @@ def stretch(thread, n_threads, call_, kernels, network, rows, terms, rule, state
         samples += n
         mean_of = 0.0
         if state.averaged.size:
-            n_averaged += samples >= rule.average_after
+            n_averaged += n_averaged > 0 or samples >= rule.average_after
             mean_of = mass(max(1, n_averaged), rule.average_decay, rule.average_power)
         last = start + n == rows.n
         moment = Moment(step, t, mean_of, last, at_once, carried)

@@ -256,7 +256,8 @@ class CompiledEpochs:
         progress.samples += seen
         if progress.averaged is not None:
             after = before + np.minimum(np.arange(1, done + 1) * size, seen)
-            progress.n_averaged += int((after >= self.plan.average.after).sum())
+            begun = (after >= self.plan.average.after) | (progress.n_averaged > 0)
+            progress.n_averaged += int(begun.sum())
 
 
 class CompiledGradient:

@@ -220,10 +220,14 @@ def prepare(
         data = data.astype(np.float64)
     n = data.X.shape[0] if rows is None else len(rows)
     batches = _Batching.of(estimator, components, n, one_pass)
+    noisy = batches.size < n
+    if one_pass and _is_auto(estimator.average) and progress is not None:
+        # This pass may have a few rows that are one batch, after passes of many.
+        noisy = noisy or progress.averaged is not None
     bounded = any(map(math.isfinite, components.constraint.bounds))
     average = components.average
     if _is_auto(estimator.average) and _is_automatic(estimator):
-        average = automatic_average(components.optimizer, objective, batches.size, n, bounded)
+        average = automatic_average(components.optimizer, objective, batches.size, noisy, bounded)
     engine = engine_for(
         objective,
         components.source,
@@ -257,9 +261,9 @@ def prepare(
         objective,
         data,
         progress,
-        n,
         batches,
         average,
+        noisy,
         seed,
         early_stopping=early_stopping,
         one_pass=one_pass,
@@ -344,9 +348,9 @@ def _plan(
     objective: Objective,
     data: Batch,
     progress: descent.Progress,
-    n: int,
     batches: _Batching,
     average: Averaging | None,
+    noisy: bool,
     seed: int,
     early_stopping: bool,
     one_pass: bool,
@@ -363,15 +367,14 @@ def _plan(
             rate /= components.source.mean_square(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.
         rate = progress.automatic_rate = min(rate, progress.automatic_rate)
-    schedule, settles = components.schedule, False
+    schedule, model = components.schedule, objective.model
     if _is_automatic(estimator):
-        averaged = average is not None
-        schedule = automatic_schedule(optimizer, objective, batch_size, n, averaged, one_pass)
-        settles = averaged or isinstance(schedule, InvScaling)
-    rates, sizes = estimator._dropout_rates(), progress.coordinates.model.hidden_layer_sizes
+        schedule = automatic_schedule(optimizer, model, noisy, one_pass)
+    rates, sizes = estimator._dropout_rates(), model.hidden_layer_sizes
     patience = estimator.n_iter_no_change
     if _is_auto(patience):
-        patience = automatic_patience(settles, batches.n_steps_of_epoch)
+        falling = _is_automatic(estimator) and isinstance(schedule, InvScaling)
+        patience = automatic_patience(falling, batches.n_steps_of_epoch)
     return descent.Plan(
         optimizer=optimizer,
         schedule=schedule.for_training(),

@@ -214,7 +214,10 @@ class DeltaRule:
         return raw
 
     def inputs_of_first(self) -> np.ndarray:
-        """Return what the units of the first layer were given in the last `forward`."""
+        """Return what the units of the first layer were given in the last `forward`.
+
+        It is there since activations write into another array.
+        """
         return self._last[0][0]
 
     def backward(

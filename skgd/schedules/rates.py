@@ -12,12 +12,11 @@ which inputs, outputs and J are of order one. For a linear model there are two k
   ``sqrt(1 + n_features)``; its rate is in units of one over that.
 
 Mini-batches differ, and at a constant rate the parameters never come to rest: J of a linear model
-stays some per cent above its minimum. Their average does come to rest, close to the minimum where
-J is smooth, at a constant rate and as fast as any method can (Polyak & Juditsky 1992; Bach &
-Moulines 2013). Where the loss has kinks, or no average is kept (an L1 term or bounds, whose
-exact zeros an average would lose), the rate falls as ``1 / t`` after some hundred steps: the
-fastest fall that still reaches the minimum of a strongly convex J (Robbins & Monro 1951; Bottou,
-Curtis & Nocedal 2018, theorem 4.7).
+stays some per cent above its minimum. `automatic_schedule` lets the rate fall as ``1 / t`` after
+some hundred steps, which is the fastest fall that still reaches the minimum of a strongly convex J
+(Robbins & Monro 1951; Bottou, Curtis & Nocedal 2018, theorem 4.7), whatever the tails of the data.
+`automatic_average` keeps the average of the parameters beside them, which comes there sooner
+(Polyak & Juditsky 1992); not where exact zeros would be lost, with an L1 term or bounds.
 
 The curvature of a network has no useful bound: there the rates are the optimizer's own, and
 follow the width k of its layers as ``1 / sqrt(k)``, since k units move an output together. J has no
@@ -27,10 +26,8 @@ known speed either: the rate falls to a tenth where J has not moved for some epo
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
 
 from skgd.averaging import Averaging, Polynomial
 from skgd.losses import Loss
@@ -40,11 +37,8 @@ from skgd.optimizers import LBFGS, Optimizer
 from skgd.schedules.base import Schedule
 from skgd.schedules.falling import Constant, InvScaling
 from skgd.schedules.plateau import Plateau
+from skgd.schedules.spectrum import spectrum, stride_of
 
-_SAMPLE = 1000  # rows that the curvature is measured on
-_POWER_ITERATIONS = 20  # at most
-_PRECISION = 1e-3  # of the eigenvalue: a smaller gain ends the iteration
-_TINY = float(np.finfo(np.float64).tiny)
 # A step for each feature, within these limits. Of powers 1/2, 3/4 and 1, and 64 to 256 steps, that
 # came closest to the minimum of J for 28 and 100 features; 784 need more steps at the full rate.
 _STEPS_AT_FULL_RATE = (128, 1024)
@@ -91,11 +85,7 @@ def _network_rate(optimizer: Optimizer, loss: Loss, model: FeedForward) -> float
 
 
 def automatic_average(
-    optimizer: Optimizer | LBFGS,
-    objective: Objective,
-    batch_size: int,
-    n: int,
-    bounded: bool,
+    optimizer: Optimizer | LBFGS, objective: Objective, batch_size: int, noisy: bool, bounded: bool
 ) -> Averaging | None:
     """Average of the parameters for an automatic rate: where the noise of mini-batches remains.
 
@@ -103,8 +93,10 @@ def automatic_average(
     ----------
     optimizer : Optimizer or LBFGS
     objective : Objective
-    batch_size, n : int
-        Rows of a batch, and of all data.
+    batch_size : int
+        Rows of a batch.
+    noisy : bool
+        Whether a batch is a part of the rows.
     bounded : bool
         Whether there are bounds on the weights.
 
@@ -113,31 +105,23 @@ def automatic_average(
     averaging : Averaging or None
         None for networks too: between two of their minima may be a hill.
     """
-    convex = not objective.model.hidden_layer_sizes
+    linear = not objective.model.hidden_layer_sizes
     exact = bounded or objective.l1_strength > 0.0  # weights at a bound or at zero
-    if not convex or exact or not _is_noisy(optimizer, batch_size, n):
-        return None
-    return Polynomial(after=_STEPS_FROM_START * batch_size)
+    averaged = linear and not exact and noisy and not _comes_to_rest(optimizer)
+    return Polynomial(after=_STEPS_FROM_START * batch_size) if averaged else None
 
 
 def automatic_schedule(
-    optimizer: Optimizer | LBFGS,
-    objective: Objective,
-    batch_size: int,
-    n: int,
-    averaged: bool,
-    one_pass: bool = False,
+    optimizer: Optimizer | LBFGS, model: FeedForward, noisy: bool, one_pass: bool = False
 ) -> Schedule:
     """Schedule for an automatic rate: a fall where the noise of mini-batches would remain.
 
     Parameters
     ----------
     optimizer : Optimizer or LBFGS
-    objective : Objective
-    batch_size, n : int
-        Rows of a batch, and of all data.
-    averaged : bool
-        Whether an average of the parameters is kept.
+    model : FeedForward
+    noisy : bool
+        Whether a batch is a part of the rows.
     one_pass : bool
         Whether nobody knows if other rows will follow, whose J cannot be compared.
 
@@ -145,28 +129,26 @@ def automatic_schedule(
     -------
     schedule : Schedule
     """
-    if not _is_noisy(optimizer, batch_size, n):
+    if not noisy or _comes_to_rest(optimizer):
         return Constant()
-    if objective.model.hidden_layer_sizes:
+    if model.hidden_layer_sizes:
         return Constant() if one_pass else Plateau()
-    if averaged and objective.loss.smooth:
-        return Constant()
     least, most = _STEPS_AT_FULL_RATE
-    return InvScaling(power_t=1.0, after=min(max(least, objective.model.n_features), most))
+    return InvScaling(power_t=1.0, after=min(max(least, model.n_features), most))
 
 
-def _is_noisy(optimizer: Optimizer | LBFGS, batch_size: int, n: int) -> bool:
-    return batch_size < n and not isinstance(optimizer, LBFGS) and not optimizer.slows_down
+def _comes_to_rest(optimizer: Optimizer | LBFGS) -> bool:
+    return isinstance(optimizer, LBFGS) or optimizer.slows_down
 
 
-def automatic_patience(settles: bool, n_steps: int) -> int:
+def automatic_patience(falling: bool, n_steps: int) -> int:
     """Epochs without progress after which no progress is expected any more.
 
     Parameters
     ----------
-    settles : bool
-        Whether the parameters come to rest, or their average does. Else a lucky epoch is followed
-        by many that are not, and most of those are to be waited for.
+    falling : bool
+        Whether the rate falls as 1/t. J then comes to rest: at a constant rate a
+        lucky epoch is followed by many that are not, and most of those are to be waited for.
     n_steps : int
         Steps of an epoch.
 
@@ -174,7 +156,7 @@ def automatic_patience(settles: bool, n_steps: int) -> int:
     -------
     n_epochs : int
     """
-    if not settles:
+    if not falling:
         return _PATIENCE
     return min(_PATIENCE, max(_LEAST_PATIENCE, math.ceil(_STEPS_WATCHED / n_steps)))
 
@@ -194,7 +176,7 @@ def cautious_rate(
     if not optimizer.scale_free:
         if not model.hidden_layer_sizes:
             return automatic_rate(optimizer, loss, data, coordinates, batch_size)
-        square = 1.0 + _spectrum(data, coordinates)[1]
+        square = 1.0 + spectrum(data, coordinates)[1]
         length = math.sqrt(square) if _has_bounded_slope(loss, data) else square
         return _CAUTIOUS * _network_rate(optimizer, loss, model) / length
     if model.hidden_layer_sizes:
@@ -209,7 +191,7 @@ def _has_bounded_slope(loss: Loss, data: Batch) -> bool:
     """Whether a raw output far off is pulled about as hard as one near the targets."""
     if not loss.has_gradient:
         return False
-    y = data.y[:: _stride(data.X)].astype(np.float64)
+    y = data.y[:: stride_of(data.X)].astype(np.float64)
     size = 1.0 + float(np.abs(y).max())
 
     def steepest(raw: float) -> float:
@@ -223,10 +205,10 @@ def _curvature(
 ) -> float:
     """Bound L on the second derivative of J by u along any unit direction."""
     n = data.X.shape[0]
-    largest, mean_square = _spectrum(data, coordinates)
+    largest, mean_square = spectrum(data, coordinates)
     if batch_size < n:  # momentum adds up the noise of 1 / (1 - momentum) steps
         largest += mean_square / batch_size / (1.0 - getattr(optimizer, "momentum", 0.0))
-    return max(_bend(loss, data, coordinates) * largest, _TINY)
+    return max(_bend(loss, data, coordinates) * largest, float(np.finfo(float).tiny))
 
 
 def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
@@ -263,63 +245,3 @@ def _bend_at_start(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
     above, below = (loss.gradient(y, raw + d) for d in (h, -h))
     bend = float(np.average(above - below, axis=0, weights=data.weight).max()) / (2 * h)
     return 2.0 * max(bend, 0.0)
-
-
-def _stride(X: Any) -> int:
-    return -(-X.shape[0] // _SAMPLE)
-
-
-def _spectrum(data: Batch, coordinates: Coordinates) -> tuple[float, float]:
-    """Largest eigenvalue and trace of ``Z^T Z / n`` for the inputs Z in the coordinates of u.
-
-    The trace is the mean square length of a row. A column of ones stands for the intercept.
-    """
-    stride = _stride(data.X)
-    X = data.X[::stride].astype(np.float64)
-    weight = np.ones(X.shape[0])
-    if data.weight is not None:
-        weight = data.weight[::stride].astype(np.float64)
-    weight = weight / weight.sum()
-    mean, scale = np.zeros(X.shape[1]), np.ones(X.shape[1])
-    if coordinates.mean is not None and coordinates.scale is not None:
-        mean = coordinates.mean.astype(np.float64)
-        scale = coordinates.scale.astype(np.float64)
-    # What is alike in all rows: the ones, and the columns that are zero in all of these rows.
-    alike = float(coordinates.model.fit_intercept)
-    if issparse(X):
-        mean = mean / scale
-        X.data /= scale[X.indices]
-        X, present = _without_empty_columns(X)
-        absent = mean.copy()
-        absent[present] = 0.0
-        alike += float(absent @ absent)
-        mean = mean[present]
-        lengths = X.multiply(X).sum(axis=1).A1 - 2.0 * (X @ mean) + mean @ mean
-    else:
-        X = (X - mean) / scale
-        lengths = np.square(X).sum(axis=1)
-        mean = np.zeros(X.shape[1])
-
-    # Power iteration by r = Z v, which has an entry for each row, where v has one for each column.
-    # It begins with a v (the last is the intercept's): the order of the rows makes no difference.
-    v, v_last = np.split(np.random.default_rng(0).standard_normal(X.shape[1] + 1), [-1])
-    r = X @ v - mean @ v + math.sqrt(alike) * v_last
-    transposed, eigenvalue = X.T, 0.0
-    for _ in range(_POWER_ITERATIONS):
-        s = weight * r / max(math.sqrt(weight @ np.square(r)), _TINY)
-        v = transposed @ s - mean * s.sum()
-        r = X @ v - mean @ v + alike * s.sum()  # Z Z^T s
-        before, eigenvalue = eigenvalue, math.sqrt(weight @ np.square(r))  # rises to the largest
-        if eigenvalue - before <= _PRECISION * eigenvalue:
-            break
-    return eigenvalue, alike + float(weight @ lengths)
-
-
-def _without_empty_columns(X: Any) -> tuple[Any, np.ndarray]:
-    """CSR matrix of the columns that have entries, and which these are."""
-    is_present = np.zeros(X.shape[1], dtype=bool)
-    is_present[X.indices] = True
-    present = np.flatnonzero(is_present)
-    number = np.empty(X.shape[1], dtype=X.indices.dtype)
-    number[present] = np.arange(len(present))
-    return csr_matrix((X.data, number[X.indices], X.indptr), (X.shape[0], len(present))), present
