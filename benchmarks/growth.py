@@ -18,6 +18,7 @@ from timing import Report, seconds_of
 from skgd import GDClassifier, MLPBackpropClassifier, config_context
 
 PICTURE = Path("docs/images/growth.png")
+_MEASURABLE = 0.05  # seconds, beside which the noise of a fit is small
 
 
 def run(report: Report, rounds: int) -> None:
@@ -44,10 +45,12 @@ def run(report: Report, rounds: int) -> None:
 
 
 def _epoch(fit: Callable[[int], Any], rounds: int) -> float:
-    """Seconds of one epoch: fits of four epochs and of one, their difference over three."""
+    """Seconds of one epoch: fits of one epoch and of some more, their difference over the more."""
     fit(1)
-    one, four = ([seconds_of(partial(fit, epochs)) for _ in range(rounds)] for epochs in (1, 4))
-    return max((min(four) - min(one)) / 3, 1e-6)
+    guess = (seconds_of(partial(fit, 4)) - seconds_of(partial(fit, 1))) / 3
+    more = int(np.clip(_MEASURABLE / max(guess, 1e-5), 3, 500))
+    one, some = ([seconds_of(partial(fit, n)) for _ in range(rounds)] for n in (1, 1 + more))
+    return max((min(some) - min(one)) / more, 1e-6)
 
 
 def _fit(model: Any, X: np.ndarray, y: np.ndarray) -> Callable[[int], Any]:
