@@ -633,6 +633,17 @@ def test_largest_eigenvalue_may_be_that_of_the_intercept(csr):
     assert spectrum(data, coordinates)[0] == pytest.approx(1.0, rel=1e-3)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov"])
+@pytest.mark.parametrize("loss", ["huber", "log_cosh"])
+def test_automatic_rate_sees_the_penalty(loss, optimizer):
+    """With y in units of 100 the L2 term bends J ten times as much as a loss that grows as y."""
+    X, y = load_diabetes(return_X_y=True)
+    exact = GDRegressor(loss, optimizer="lbfgs", tol=1e-10, max_iter=1000).fit(X, y)
+    J = exact.objective(X, y)
+    model = GDRegressor(loss, optimizer=optimizer, random_state=0).fit(X, y)
+    assert J.value(model.parameters_) < J.value(exact.parameters_) * (1 + 2e-3)
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_automatic_rate_does_not_see_the_units(estimator):
     """Columns on scales from 1 to 1e4, far from 0: as good as on standardised columns."""

@@ -106,9 +106,7 @@ def _divergence(training: Training, learning_rate: Any) -> str:
     plain = coordinates_for(
         training.objective, training.data, standardise=False, together=not plan.optimizer.scale_free
     )
-    safe = cautious_rate(
-        plan.optimizer, training.components.loss, training.data, plain, plan.batch_size
-    )
+    safe = cautious_rate(plan.optimizer, training.objective, training.data, plain, plan.batch_size)
     number = _rounded_down(min(safe, plan.learning_rate / 10))
     text += f" Try learning_rate={number:g}"
     return text + (", and scale the features." if learning_rate == "auto" else ' or "auto".')

@@ -507,13 +507,11 @@ class GradientLearner(Documented, CallbackSupportMixin, BaseEstimator):
         given = {**self.get_params(deep=False), **params}
         for name in params:
             component, _, setting = name.partition("__")
-            known = _TABLES.get(component, {})
-            name_given = given.get(component) is None or isinstance(given[component], str)
-            if setting and name_given and given.get(component) in known:
+            table, value = _TABLES.get(component), given.get(component)
+            if setting and table and not hasattr(value, "get_params"):
                 raise ValueError(
-                    f"{name} cannot be set: {component}={given[component]!r} is a name, and only "
-                    f"an object has settings. Give the object first: {component}="
-                    f"{_TABLES[component][given[component]].__name__}()."
+                    f"{name} cannot be set: {component}={value!r} is not an object with settings. "
+                    + _object_first(component, setting, table, value)
                 )
         return super().set_params(**params)
 
@@ -542,3 +540,14 @@ def _name_of(source: GradientSource, table: dict[str, type]) -> str:
     names = [name for name, row in table.items() if type(source) is row]
     plain = names and source.get_params() == table[names[0]]().get_params()
     return names[0] if plain else repr(source)
+
+
+def _object_first(component: str, setting: str, table: dict[Any, type], value: Any) -> str:
+    """Say which objects have a setting: that of the name that is given, or any that has it."""
+    having = [row for row in table.values() if setting in row().get_params()]
+    if isinstance(value, str) and table.get(value) in having:
+        having = [table[value]]
+    if not having:
+        return f"None that {component} takes has a setting {setting!r}."
+    objects = " or ".join(dict.fromkeys(f"{component}={row.__name__}()" for row in having))
+    return f"Give the object first: {objects}."

@@ -220,10 +220,8 @@ def prepare(
         data = data.astype(np.float64)
     n = data.X.shape[0] if rows is None else len(rows)
     batches = _Batching.of(estimator, components, n, one_pass)
-    noisy = batches.size < n
-    if one_pass and _is_auto(estimator.average) and progress is not None:
-        # This pass may have a few rows that are one batch, after passes of many.
-        noisy = noisy or progress.averaged is not None
+    # The rows of one pass are a part of all.
+    noisy = batches.size < n or (one_pass and not objective.model.hidden_layer_sizes)
     bounded = any(map(math.isfinite, components.constraint.bounds))
     average = components.average
     if _is_auto(estimator.average) and _is_automatic(estimator):
@@ -362,7 +360,7 @@ def _plan(
     if isinstance(optimizer, LBFGS):
         rate = 1.0  # what its line search tries first
     elif isinstance(rate, str):
-        rate = automatic_rate(optimizer, components.loss, data, progress.coordinates, batch_size)
+        rate = automatic_rate(optimizer, objective, data, progress.coordinates, batch_size, noisy)
         if not optimizer.scale_free:
             rate /= components.source.mean_square(progress.u.size)
         # The rows of a later pass may bend J more than those that settled the coordinates.

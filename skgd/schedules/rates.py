@@ -54,18 +54,25 @@ _CAUTIOUS = 10.0  # times the rate for rows of length one, after a divergence
 
 
 def automatic_rate(
-    optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
+    optimizer: Optimizer,
+    objective: Objective,
+    data: Batch,
+    coordinates: Coordinates,
+    batch_size: int,
+    noisy: bool,
 ) -> float:
     """Learning rate for this optimizer in these coordinates.
 
     Parameters
     ----------
     optimizer : Optimizer
-    loss : Loss
+    objective : Objective
     data : Batch
         All training rows.
     coordinates : Coordinates
     batch_size : int
+    noisy : bool
+        Whether a batch is a part of the rows.
 
     Returns
     -------
@@ -73,9 +80,10 @@ def automatic_rate(
     """
     model = coordinates.model
     if model.hidden_layer_sizes:
-        return _network_rate(optimizer, loss, model)
+        return _network_rate(optimizer, objective.loss, model)
     if not optimizer.scale_free:
-        return optimizer.linear_rate / _curvature(optimizer, loss, data, coordinates, batch_size)
+        bend = _curvature(optimizer, objective, data, coordinates, batch_size, noisy)
+        return optimizer.linear_rate / bend
     return float(optimizer.linear_rate / np.sqrt(1 + model.n_features))
 
 
@@ -162,7 +170,11 @@ def automatic_patience(falling: bool, n_steps: int) -> int:
 
 
 def cautious_rate(
-    optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
+    optimizer: Optimizer,
+    objective: Objective,
+    data: Batch,
+    coordinates: Coordinates,
+    batch_size: int,
 ) -> float:
     """Rate to try after a divergence, in the coordinates of the data, for a number of the user's.
 
@@ -172,10 +184,11 @@ def cautious_rate(
     weights of order one; else it grows with the outputs, as ``||x||`` too. `coordinates` are
     those of the data, neither centred nor scaled.
     """
-    model = coordinates.model
+    model, loss = coordinates.model, objective.loss
+    noisy = batch_size < data.X.shape[0]
     if not optimizer.scale_free:
         if not model.hidden_layer_sizes:
-            return automatic_rate(optimizer, loss, data, coordinates, batch_size)
+            return automatic_rate(optimizer, objective, data, coordinates, batch_size, noisy)
         square = 1.0 + spectrum(data, coordinates)[1]
         length = math.sqrt(square) if _has_bounded_slope(loss, data) else square
         return _CAUTIOUS * _network_rate(optimizer, loss, model) / length
@@ -183,7 +196,7 @@ def cautious_rate(
         return _network_rate(optimizer, loss, model)
     if not optimizer.starts_plain:
         return optimizer.network_rate
-    plain = 1.0 / _curvature(optimizer, loss, data, coordinates, batch_size)
+    plain = 1.0 / _curvature(optimizer, objective, data, coordinates, batch_size, noisy)
     return min(optimizer.network_rate, plain)
 
 
@@ -201,14 +214,30 @@ def _has_bounded_slope(loss: Loss, data: Batch) -> bool:
 
 
 def _curvature(
-    optimizer: Optimizer, loss: Loss, data: Batch, coordinates: Coordinates, batch_size: int
+    optimizer: Optimizer,
+    objective: Objective,
+    data: Batch,
+    coordinates: Coordinates,
+    batch_size: int,
+    noisy: bool,
 ) -> float:
     """Bound L on the second derivative of J by u along any unit direction."""
-    n = data.X.shape[0]
     largest, mean_square = spectrum(data, coordinates)
-    if batch_size < n:  # momentum adds up the noise of 1 / (1 - momentum) steps
+    if noisy:  # momentum adds up the noise of 1 / (1 - momentum) steps
         largest += mean_square / batch_size / (1.0 - getattr(optimizer, "momentum", 0.0))
-    return max(_bend(loss, data, coordinates) * largest, float(np.finfo(float).tiny))
+    bend = _bend(objective.loss, data, coordinates) * largest
+    bend += _bend_of_penalty(objective.l2_strength, coordinates)
+    return max(bend, float(np.finfo(float).tiny))
+
+
+def _bend_of_penalty(strength: float, coordinates: Coordinates) -> float:
+    """Largest second derivative of the L2 term by u: along the weight that moves most."""
+    bend = strength / coordinates.unit
+    if coordinates.scale is not None:
+        bend /= float(np.min(coordinates.scale)) ** 2
+    if coordinates.spread is not None:
+        bend *= float(np.max(coordinates.spread)) ** 2
+    return bend
 
 
 def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
