@@ -232,12 +232,12 @@ def _curvature(
 
 def _bend_of_penalty(strength: float, coordinates: Coordinates) -> float:
     """Largest second derivative of the L2 term by u: along the weight that moves most."""
-    bend = strength / coordinates.unit
+    root = math.sqrt(strength / coordinates.unit)  # scales and spreads may be too large to square
     if coordinates.scale is not None:
-        bend /= float(np.min(coordinates.scale)) ** 2
+        root /= float(np.min(coordinates.scale))
     if coordinates.spread is not None:
-        bend *= float(np.max(coordinates.spread)) ** 2
-    return bend
+        root *= float(np.max(coordinates.spread))
+    return root * root
 
 
 def _bend(loss: Loss, data: Batch, coordinates: Coordinates) -> float:
