@@ -224,6 +224,19 @@ def test_passes_of_any_size_come_closer_to_the_minimum_by_their_average(rows):
     assert above[0] < 0.3 * above[1]
 
 
+def test_a_rule_of_full_batches_keeps_its_rate_in_passes():
+    """Rprop refuses schedules: a pass is its whole batch."""
+    X, y = data()
+    one, other = (
+        GDRegressor(optimizer="rprop"),
+        GDRegressor(optimizer="rprop", schedule="constant", average=False),
+    )
+    for _ in range(40):
+        one.partial_fit(X, y)
+        other.partial_fit(X, y)
+    assert_array_equal(one.parameters_, other.parameters_)
+
+
 def test_once_begun_an_average_goes_on():
     """Larger passes have a later beginning (here 32 steps of more rows), which is behind them."""
     pytest.importorskip("numba")

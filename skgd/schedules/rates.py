@@ -5,8 +5,8 @@ which inputs, outputs and J are of order one. For a linear model there are two k
 
 - A rule whose steps grow with the gradient (sgd, momentum, nesterov) is stable only below a
   multiple of ``1/L``, where L bounds the curvature of J, so its rate is in units of 1/L:
-  ``L <= loss'' lambda_max(X^T X / n)``, and a mini-batch of b rows adds the noise of its own
-  curvature, ``mean ||x||^2 / b`` (expected smoothness: Gower et al. 2019, Prop. 3.8).
+  ``L <= loss'' lambda_max(X^T X / n) + alpha``, and a mini-batch of b rows adds the noise of its
+  own curvature, ``mean ||x||^2 / b`` (expected smoothness: Gower et al. 2019, Prop. 3.8).
 - A rule that divides the gradient by its own size (Adam and its kin) moves every coordinate by
   about the rate. The raw output then moves by up to the rate times ``||x||``, which is about
   ``sqrt(1 + n_features)``; its rate is in units of one over that.
@@ -146,7 +146,7 @@ def automatic_schedule(
 
 
 def _comes_to_rest(optimizer: Optimizer | LBFGS) -> bool:
-    return isinstance(optimizer, LBFGS) or optimizer.slows_down
+    return isinstance(optimizer, LBFGS) or optimizer.slows_down or optimizer.full_batch_only
 
 
 def automatic_patience(falling: bool, n_steps: int) -> int:
