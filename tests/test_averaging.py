@@ -209,8 +209,8 @@ def test_a_pass_of_a_few_rows_goes_on_with_the_average(engine):
     assert np.mean((model.predict(X) - y) ** 2) < least * (1 + 1e-4)
 
 
-@pytest.mark.parametrize("rows", [50, 256, 1000])
-def test_passes_of_any_size_come_closer_to_the_minimum_by_their_average(rows):
+@pytest.mark.parametrize("rows", [300, 1000])
+def test_passes_come_closer_to_the_minimum_by_their_average(rows):
     X, y = data(n=20_000, p=10)
     y += np.random.default_rng(1).normal(size=len(y))
     exact = LinearRegression().fit(X, y)

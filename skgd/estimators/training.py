@@ -220,8 +220,10 @@ def prepare(
         data = data.astype(np.float64)
     n = data.X.shape[0] if rows is None else len(rows)
     batches = _Batching.of(estimator, components, n, one_pass)
-    # The rows of one pass are a part of all.
-    noisy = batches.size < n or (one_pass and not objective.model.hidden_layer_sizes)
+    noisy = batches.size < n
+    if one_pass and _is_auto(estimator.average) and progress is not None:
+        # This pass may have a few rows that are one batch, after passes of many.
+        noisy = noisy or progress.averaged is not None
     bounded = any(map(math.isfinite, components.constraint.bounds))
     average = components.average
     if _is_auto(estimator.average) and _is_automatic(estimator):
